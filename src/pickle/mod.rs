@@ -1,0 +1,1 @@
+//! Pickles: finding, keeping and building Python objects without running them.

@@ -1,0 +1,1 @@
+//! A bounded queue with the semantics of Python's `queue.Queue`.
