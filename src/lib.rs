@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod connection;
 pub mod pickle;
 pub mod queue;

@@ -1,0 +1,406 @@
+//! Frames: a length, then that many bytes.
+//!
+//! The length is a 4-byte big-endian signed integer; -1 means that the length did not fit and follows in 8
+//! more bytes. This mirrors CPython's `Connection._recv_bytes` and `_send_bytes`, with two differences: a
+//! reader here has a limit, and never allocates by a length that was only announced.
+
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::ops::Deref;
+
+use byteorder::{BigEndian, ByteOrder};
+
+/// Size, in bytes, of a reader's own buffer. Frames that fit are served from it without an allocation, and
+/// one read of the socket brings as many small requests as a client has sent ahead. Each connection owns
+/// one, so it is a trade of memory against system calls for batches; 8 KiB holds a batch of 64 small items.
+const BUFFER: usize = 8 * 1024;
+
+/// A longer frame gets memory of its own in steps: at most this many bytes, or as many as have arrived
+/// already, are added before more bytes must come. A peer that announces a gigabyte costs what it sends.
+const STEP: u64 = 256 * 1024;
+
+/// Where frames come from: a reader that can be asked to acknowledge what it got.
+pub trait Source: Read {
+    /// Called after a read that left a frame incomplete. A Python peer writes a long message in two parts,
+    /// and its kernel holds the second until the first is acknowledged, which ours delays by 40 ms.
+    fn acknowledge(&mut self) {}
+}
+
+impl Source for &[u8] {}
+
+/// One message, as it arrived.
+#[derive(Debug)]
+pub enum Frame<'a> {
+    /// A message in the reader's own buffer, valid until the next read.
+    Small(&'a [u8]),
+    /// A message in memory of its own, which may be kept as it is.
+    Large(Vec<u8>),
+}
+
+impl Deref for Frame<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large(bytes) => bytes,
+        }
+    }
+}
+
+/// Why no frame could be read.
+#[derive(Debug)]
+pub enum FrameError {
+    /// The stream failed, or a deadline passed ([`ErrorKind::TimedOut`]).
+    Io(io::Error),
+    /// The stream ended inside a frame.
+    Truncated,
+    /// The frame is over the reader's limit. Its bytes are still in the stream: [`FrameReader::skip`] reads
+    /// past them.
+    TooLong {
+        /// The announced length, in bytes.
+        length: u64,
+        /// The reader's limit, in bytes.
+        limit: u64,
+    },
+    /// A negative length other than -1, which no peer sends.
+    BadLength(i32),
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Truncated => f.write_str("the connection ended in the middle of a message"),
+            Self::TooLong { length, limit } => {
+                write!(f, "a message of {length} bytes is over the limit of {limit} bytes")
+            }
+            Self::BadLength(length) => write!(f, "not a multiprocessing peer: message length {length}"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+impl From<io::Error> for FrameError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // What a read with a timeout returns when it passes differs between platforms.
+            ErrorKind::WouldBlock => Self::Io(ErrorKind::TimedOut.into()),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// Cuts a stream of bytes into frames.
+///
+/// ```
+/// use netq::connection::FrameReader;
+/// let mut stream: &[u8] = b"\0\0\0\x02hi\0\0\0\x05there";
+/// let mut reader = FrameReader::new(1024);
+/// assert_eq!(&*reader.read(&mut stream).unwrap().unwrap(), b"hi");
+/// assert_eq!(&*reader.read(&mut stream).unwrap().unwrap(), b"there");
+/// assert!(reader.read(&mut stream).unwrap().is_none());
+/// ```
+#[derive(Debug)]
+pub struct FrameReader {
+    buffer: Box<[u8]>,
+    /// What was read and not yet given out is `buffer[start..end]`.
+    start: usize,
+    end: usize,
+    limit: u64,
+}
+
+impl FrameReader {
+    /// A reader that refuses frames of more than `limit` bytes.
+    pub fn new(limit: u64) -> Self {
+        Self { buffer: vec![0; BUFFER].into(), start: 0, end: 0, limit }
+    }
+
+    /// Changes the limit, in bytes, for the frames that follow.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    /// Whether a whole frame is here already, so that the next [`read`](Self::read) will not touch the stream.
+    pub fn has_frame(&self) -> bool {
+        match self.header() {
+            Ok(Some((header, length))) => (self.end - self.start - header) as u64 >= length,
+            _ => false,
+        }
+    }
+
+    /// Reads the next frame; `None` when the stream ended between two frames.
+    ///
+    /// # Errors
+    /// As [`FrameError`] says. After [`FrameError::TooLong`] the reader can go on once the frame was
+    /// skipped; after the others it cannot.
+    pub fn read<S: Source>(&mut self, stream: &mut S) -> Result<Option<Frame<'_>>, FrameError> {
+        let (header, length) = loop {
+            if let Some(found) = self.header()? {
+                break found;
+            }
+            if self.fill(stream)? == 0 {
+                return if self.start == self.end { Ok(None) } else { Err(FrameError::Truncated) };
+            }
+        };
+        if length > self.limit {
+            self.start += header;
+            return Err(FrameError::TooLong { length, limit: self.limit });
+        }
+        if length > (BUFFER - header) as u64 {
+            self.start += header;
+            return self.read_large(stream, length).map(|bytes| Some(Frame::Large(bytes)));
+        }
+        let total = header + length as usize;
+        while self.end - self.start < total {
+            stream.acknowledge();
+            if self.fill(stream)? == 0 {
+                return Err(FrameError::Truncated);
+            }
+        }
+        let body = self.start + header..self.start + total;
+        self.start = body.end;
+        Ok(Some(Frame::Small(&self.buffer[body])))
+    }
+
+    /// Reads and forgets `length` bytes, without keeping them: the rest of a frame that was too long.
+    ///
+    /// # Errors
+    /// [`FrameError::Truncated`] if the stream ends first, [`FrameError::Io`] if it fails.
+    pub fn skip<S: Source>(&mut self, stream: &mut S, mut length: u64) -> Result<(), FrameError> {
+        loop {
+            let here = ((self.end - self.start) as u64).min(length);
+            self.start += here as usize;
+            length -= here;
+            if length == 0 {
+                return Ok(());
+            }
+            stream.acknowledge();
+            if self.fill(stream)? == 0 {
+                return Err(FrameError::Truncated);
+            }
+        }
+    }
+
+    /// The next frame's header size and length, once the whole header is here.
+    fn header(&self) -> Result<Option<(usize, u64)>, FrameError> {
+        let bytes = &self.buffer[self.start..self.end];
+        if bytes.len() < 4 {
+            return Ok(None);
+        }
+        match BigEndian::read_i32(bytes) {
+            -1 if bytes.len() < 12 => Ok(None),
+            -1 => Ok(Some((12, BigEndian::read_u64(&bytes[4..])))),
+            length if length < 0 => Err(FrameError::BadLength(length)),
+            length => Ok(Some((4, length as u64))),
+        }
+    }
+
+    /// One read into the free part of the buffer; how many bytes came.
+    fn fill<S: Source>(&mut self, stream: &mut S) -> Result<usize, FrameError> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let count = retry(|| stream.read(&mut self.buffer[self.end..]))?;
+        self.end += count;
+        Ok(count)
+    }
+
+    fn read_large<S: Source>(&mut self, stream: &mut S, length: u64) -> Result<Vec<u8>, FrameError> {
+        let here = self.end - self.start;
+        let mut bytes = Vec::with_capacity(length.min(STEP) as usize);
+        bytes.extend_from_slice(&self.buffer[self.start..self.start + here.min(length as usize)]);
+        self.start += bytes.len();
+        while (bytes.len() as u64) < length {
+            stream.acknowledge();
+            let missing = length - bytes.len() as u64;
+            let step = missing.min(STEP.max(bytes.len() as u64));
+            bytes.reserve_exact(step as usize);
+            // `read_to_end` reads into the reserved memory without filling it with zeros first.
+            if stream.by_ref().take(step).read_to_end(&mut bytes)? < step as usize {
+                return Err(FrameError::Truncated);
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Up to this many bytes are copied into one buffer and written at once; above it, the copy costs more than
+/// a vectored write does.
+const COPY: usize = 4 * 1024;
+
+/// Writes one frame whose body is the concatenation of `parts`, in a single system call if the socket takes
+/// it. `scratch` is overwritten; it is the caller's so that it can be used again.
+///
+/// # Errors
+/// Those of the stream; a frame that was written in part cannot be resumed.
+///
+/// ```
+/// let (mut stream, mut scratch) = (Vec::new(), Vec::new());
+/// netq::connection::write_frame(&mut stream, &mut scratch, &[b"h", b"i"]).unwrap();
+/// assert_eq!(stream, b"\0\0\0\x02hi");
+/// ```
+pub fn write_frame<W: Write>(stream: &mut W, scratch: &mut Vec<u8>, parts: &[&[u8]]) -> io::Result<()> {
+    let length = parts.iter().map(|part| part.len()).sum();
+    scratch.clear();
+    push_header(scratch, length);
+    if length <= COPY {
+        for part in parts {
+            scratch.extend_from_slice(part);
+        }
+        return stream.write_all(scratch);
+    }
+    let mut slices: Vec<IoSlice<'_>> =
+        [scratch.as_slice()].iter().chain(parts).map(|part| IoSlice::new(part)).collect();
+    let mut rest = slices.as_mut_slice();
+    // Empty parts at the front would make a write of nothing look like the end of the stream.
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        let count = retry(|| stream.write_vectored(rest))?;
+        if count == 0 {
+            return Err(ErrorKind::WriteZero.into());
+        }
+        IoSlice::advance_slices(&mut rest, count);
+    }
+    Ok(())
+}
+
+/// Appends the header of a frame whose body has `length` bytes.
+fn push_header(out: &mut Vec<u8>, length: usize) {
+    match i32::try_from(length) {
+        Ok(length) => out.extend(length.to_be_bytes()),
+        Err(_) => {
+            out.extend((-1_i32).to_be_bytes());
+            out.extend((length as u64).to_be_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives out its bytes a few at a time, as a network does.
+    struct Trickle<'a> {
+        bytes: &'a [u8],
+        step: usize,
+        acknowledged: usize,
+    }
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.step.min(buffer.len());
+            self.bytes.read(&mut buffer[..count])
+        }
+    }
+
+    impl Source for Trickle<'_> {
+        fn acknowledge(&mut self) {
+            self.acknowledged += 1;
+        }
+    }
+
+    fn frames(lengths: &[usize]) -> Vec<u8> {
+        let (mut stream, mut scratch) = (Vec::new(), Vec::new());
+        for &length in lengths {
+            let body: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            write_frame(&mut stream, &mut scratch, &[&body]).unwrap();
+        }
+        stream
+    }
+
+    #[test]
+    fn frames_arrive_whole_however_they_are_cut() {
+        let lengths = [0, 1, 250, BUFFER - 4, BUFFER - 3, BUFFER, 3, 600_000, 1];
+        let bytes = frames(&lengths);
+        for step in [1, 3, 1000, 8191, 70_000, usize::MAX] {
+            let mut stream = Trickle { bytes: &bytes, step, acknowledged: 0 };
+            let mut reader = FrameReader::new(1 << 20);
+            for &length in &lengths {
+                let frame = reader.read(&mut stream).unwrap().unwrap();
+                assert_eq!(frame.len(), length, "read in steps of {step}");
+                assert!(frame.iter().enumerate().all(|(i, &byte)| byte == (i % 251) as u8));
+            }
+            assert!(reader.read(&mut stream).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn an_incomplete_frame_is_acknowledged_and_a_complete_one_is_not() {
+        let bytes = frames(&[10, 10]);
+        let mut stream = Trickle { bytes: &bytes, step: 28, acknowledged: 0 };
+        let mut reader = FrameReader::new(100);
+        reader.read(&mut stream).unwrap().unwrap();
+        assert!(reader.has_frame());
+        reader.read(&mut stream).unwrap().unwrap();
+        assert!(!reader.has_frame());
+        assert_eq!(stream.acknowledged, 0);
+        let mut stream = Trickle { bytes: &bytes, step: 4, acknowledged: 0 };
+        reader.read(&mut stream).unwrap().unwrap();
+        assert!(stream.acknowledged > 0);
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_can_be_skipped() {
+        let bytes = frames(&[50, 20_000, 7]);
+        let mut stream = Trickle { bytes: &bytes, step: 999, acknowledged: 0 };
+        let mut reader = FrameReader::new(100);
+        assert_eq!(reader.read(&mut stream).unwrap().unwrap().len(), 50);
+        let Err(FrameError::TooLong { length: 20_000, limit: 100 }) = reader.read(&mut stream) else {
+            panic!("a frame of 20,000 bytes passed a limit of 100")
+        };
+        reader.skip(&mut stream, 20_000).unwrap();
+        assert_eq!(reader.read(&mut stream).unwrap().unwrap().len(), 7);
+    }
+
+    #[test]
+    fn a_stream_that_ends_inside_a_frame_is_an_error() {
+        let bytes = frames(&[10, 300_000]);
+        for cut in [1, 3, 4, 13, 15, 18, 5000, bytes.len() - 1] {
+            let mut stream = &bytes[..cut];
+            let mut reader = FrameReader::new(1 << 20);
+            let end = loop {
+                match reader.read(&mut stream) {
+                    Ok(Some(_)) => {}
+                    other => break other.map(|_| ()),
+                }
+            };
+            assert!(matches!(end, Err(FrameError::Truncated)), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn an_announced_length_allocates_nothing() {
+        let mut stream: &[u8] = b"\xff\xff\xff\xff\x00\x00\x00\xff\xff\xff\xff\xffabc";
+        let mut reader = FrameReader::new(u64::MAX);
+        assert!(matches!(reader.read(&mut stream), Err(FrameError::Truncated)));
+        let mut stream: &[u8] = b"\xff\xff\xff\xfe";
+        assert!(matches!(FrameReader::new(9).read(&mut stream), Err(FrameError::BadLength(-2))));
+    }
+
+    #[test]
+    fn parts_are_joined_whether_copied_or_not() {
+        for size in [0, 10, COPY, COPY + 1, 100_000] {
+            let (mut stream, mut scratch) = (Vec::new(), Vec::new());
+            let part = vec![7; size];
+            write_frame(&mut stream, &mut scratch, &[b"", &part, b"", b"end"]).unwrap();
+            assert_eq!(stream.len(), 4 + size + 3);
+            assert!(stream.ends_with(b"end"));
+        }
+        let mut header = Vec::new();
+        push_header(&mut header, 0x8000_0000);
+        assert_eq!(header, b"\xff\xff\xff\xff\x00\x00\x00\x00\x80\x00\x00\x00");
+    }
+}

@@ -1,0 +1,395 @@
+//! Connections: frames over TCP, between two peers of which each knows that the other holds the key.
+//!
+//! The types carry the rule. A [`Stranger`] is a socket and nothing else; the only way from it to a
+//! [`Connection`], which can send and receive messages, is a handshake that succeeded before its deadline:
+//!
+//! ```text
+//!  client                                   server
+//!    |        #CHALLENGE#{sha256}<random>     |      each line is one frame of at most 256 bytes
+//!    | <------------------------------------- |
+//!    |        {sha256}<MAC>                   |
+//!    | -------------------------------------> |
+//!    |        #WELCOME#  (or #FAILURE#)       |
+//!    | <------------------------------------- |
+//!    |        #CHALLENGE#{sha256}<random>     |      and the same the other way round
+//!    | -------------------------------------> |
+//!    |        {sha256}<MAC>                   |
+//!    | <------------------------------------- |
+//!    |        #WELCOME#                       |
+//!    | -------------------------------------> |
+//! ```
+//!
+//! Mirrors `Client` and `Listener.accept` of CPython's `multiprocessing.connection`.
+
+mod frame;
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use frame::{Frame, FrameError, FrameReader, Source, write_frame};
+
+use crate::auth::{self, AuthError};
+
+/// No frame of a handshake is longer, in bytes; CPython has the same bound.
+const HANDSHAKE_FRAME: u64 = 256;
+
+/// The key that both peers hold, and what proof of it is accepted. Python's `authkey`.
+///
+/// ```
+/// let key = netq::connection::AuthKey::new(b"a secret of at least 16 bytes").sha256_only();
+/// assert_eq!(format!("{key:?}"), "AuthKey(29 bytes)"); // a key never gets into a log
+/// ```
+#[derive(Clone)]
+pub struct AuthKey {
+    bytes: Arc<[u8]>,
+    allow_legacy: bool,
+}
+
+impl AuthKey {
+    /// A key that accepts both of CPython's dialects.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.into(), allow_legacy: true }
+    }
+
+    /// The same key, which refuses the HMAC-MD5 answers of Python 3.11 and older.
+    pub fn sha256_only(self) -> Self {
+        Self { allow_legacy: false, ..self }
+    }
+
+    /// The key's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for AuthKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuthKey({} bytes)", self.bytes.len())
+    }
+}
+
+/// Why a stranger did not become a connection.
+#[derive(Debug)]
+pub enum HandshakeError {
+    /// The stream failed, ended or was too slow.
+    Frame(FrameError),
+    /// The peer does not hold the key, or does not speak the protocol.
+    Auth(AuthError),
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame(FrameError::Io(error)) if error.kind() == ErrorKind::TimedOut => {
+                f.write_str("no handshake before the deadline")
+            }
+            Self::Frame(error) => write!(f, "handshake: {error}"),
+            Self::Auth(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for HandshakeError {}
+
+impl From<FrameError> for HandshakeError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            // `GET ` and a TLS hello are, read as a length, hundreds of megabytes.
+            FrameError::TooLong { .. } | FrameError::BadLength(_) => {
+                Self::Auth(AuthError::NotAHandshake("a short frame"))
+            }
+            error => Self::Frame(error),
+        }
+    }
+}
+
+impl From<io::Error> for HandshakeError {
+    fn from(error: io::Error) -> Self {
+        Self::Frame(error.into())
+    }
+}
+
+impl From<AuthError> for HandshakeError {
+    fn from(error: AuthError) -> Self {
+        Self::Auth(error)
+    }
+}
+
+/// A peer that has not yet shown that it holds the key.
+#[derive(Debug)]
+pub struct Stranger {
+    link: Connection,
+    deadline: Instant,
+}
+
+impl Stranger {
+    /// Takes a connected socket. The whole handshake, however slowly its bytes come, must end within
+    /// `patience`.
+    ///
+    /// # Errors
+    /// Those of the socket, which may be closed already.
+    pub fn new(stream: Arc<TcpStream>, patience: Duration) -> io::Result<Self> {
+        // Each reply is one write; waiting for more to send would only delay it.
+        stream.set_nodelay(true)?;
+        let reader = FrameReader::new(HANDSHAKE_FRAME);
+        let deadline = Instant::now() + patience;
+        Ok(Self { link: Connection { stream, reader, scratch: Vec::new() }, deadline })
+    }
+
+    /// The server's side: challenge, then answer. `limit` bounds, in bytes, the messages that follow.
+    ///
+    /// # Errors
+    /// [`HandshakeError`]; the peer has been told `#FAILURE#` if its answer was wrong.
+    pub fn welcome(mut self, key: &AuthKey, limit: u64) -> Result<Connection, HandshakeError> {
+        self.deliver_challenge(key)?;
+        self.answer_challenge(key)?;
+        let link = self.authenticated(limit)?;
+        // A Python client sends its request right behind the #WELCOME# that we have just read, as a second
+        // small write, and its kernel holds it back until the first is acknowledged: by itself, 40 ms later.
+        if !link.reader.has_frame() {
+            (&*link.stream).acknowledge();
+        }
+        Ok(link)
+    }
+
+    /// The client's side: answer, then challenge. `limit` as for [`welcome`](Self::welcome).
+    ///
+    /// # Errors
+    /// [`HandshakeError`].
+    pub fn introduce(mut self, key: &AuthKey, limit: u64) -> Result<Connection, HandshakeError> {
+        self.answer_challenge(key)?;
+        self.deliver_challenge(key)?;
+        self.authenticated(limit)
+    }
+
+    fn authenticated(self, limit: u64) -> Result<Connection, HandshakeError> {
+        let mut link = self.link;
+        link.stream.set_read_timeout(None)?;
+        link.reader.set_limit(limit);
+        Ok(link)
+    }
+
+    fn deliver_challenge(&mut self, key: &AuthKey) -> Result<(), HandshakeError> {
+        let message = auth::challenge();
+        self.link.send(&[auth::CHALLENGE, &message])?;
+        let answer = self.read("an answer to the challenge", <[u8]>::to_vec)?;
+        match auth::verify(key.as_bytes(), &message, &answer, key.allow_legacy) {
+            Ok(()) => Ok(self.link.send(&[auth::WELCOME])?),
+            Err(error) => {
+                // The peer may be gone already; what it did wrong is the error worth reporting.
+                let _ = self.link.send(&[auth::FAILURE]);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn answer_challenge(&mut self, key: &AuthKey) -> Result<(), HandshakeError> {
+        const EXPECTED: &str = "a #CHALLENGE#";
+        let message = self.read(EXPECTED, |frame| frame.strip_prefix(auth::CHALLENGE).map(<[u8]>::to_vec))?;
+        let message = message.ok_or(AuthError::NotAHandshake(EXPECTED))?;
+        let answer = auth::answer(key.as_bytes(), &message)?;
+        self.link.send(&[&answer])?;
+        match self.read("a #WELCOME#", |frame| frame == auth::WELCOME)? {
+            true => Ok(()),
+            false => Err(AuthError::Rejected.into()),
+        }
+    }
+
+    fn read<T>(
+        &mut self,
+        expected: &'static str,
+        parse: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, HandshakeError> {
+        let mut source = Deadline { stream: &self.link.stream, deadline: self.deadline };
+        match self.link.reader.read(&mut source)? {
+            Some(frame) => Ok(parse(&frame)),
+            None => Err(AuthError::NotAHandshake(expected).into()),
+        }
+    }
+}
+
+/// A stream whose reads end at a point in time, however many there are.
+struct Deadline<'a> {
+    stream: &'a TcpStream,
+    deadline: Instant,
+}
+
+impl Read for Deadline<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Source for Deadline<'_> {
+    fn acknowledge(&mut self) {
+        self.stream.acknowledge();
+    }
+}
+
+impl Source for &TcpStream {
+    /// Elsewhere than on Linux there is no such request, and nothing is done.
+    fn acknowledge(&mut self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            #[cfg(target_os = "android")]
+            use std::os::android::net::TcpStreamExt;
+            #[cfg(target_os = "linux")]
+            use std::os::linux::net::TcpStreamExt;
+            // It only makes things faster: a failure shows in the next read.
+            let _ = self.set_quickack(true);
+        }
+    }
+}
+
+/// A peer that holds the key: messages go both ways. Python's `multiprocessing.connection.Connection`.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Arc<TcpStream>,
+    reader: FrameReader,
+    scratch: Vec<u8>,
+}
+
+impl Connection {
+    /// Waits for the next message; `None` when the peer has closed the connection.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn receive(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        self.reader.read(&mut &*self.stream)
+    }
+
+    /// Reads past a message for which [`receive`](Self::receive) said [`FrameError::TooLong`], within
+    /// `patience` in total.
+    ///
+    /// # Errors
+    /// [`FrameError`], after which the connection is of no more use.
+    pub fn skip(&mut self, length: u64, patience: Duration) -> Result<(), FrameError> {
+        let mut source = Deadline { stream: &self.stream, deadline: Instant::now() + patience };
+        self.reader.skip(&mut source, length)?;
+        Ok(self.stream.set_read_timeout(None)?)
+    }
+
+    /// Sends one message, the concatenation of `parts`.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn send(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        write_frame(&mut &*self.stream, &mut self.scratch, parts)
+    }
+
+    /// Whether the next message is here already, so that [`receive`](Self::receive) will not wait.
+    pub fn has_message(&self) -> bool {
+        self.reader.has_frame()
+    }
+
+    /// The socket: for deadlines, and to close it from another thread.
+    pub fn stream(&self) -> &Arc<TcpStream> {
+        &self.stream
+    }
+
+    /// The peer's address, if it is still known to the socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr().ok()
+    }
+}
+
+/// Whether the peer has closed or reset its connection. Takes nothing from the stream and does not wait.
+///
+/// Data that was sent before the close hides it, so this is for a moment when no message is expected:
+/// while the peer waits for a reply.
+pub fn is_gone(stream: &TcpStream) -> bool {
+    // std has no one call for a read that does not wait; three cheap ones do the same.
+    if stream.set_nonblocking(true).is_err() {
+        return true;
+    }
+    let gone = match stream.peek(&mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+    };
+    stream.set_nonblocking(false).is_err() || gone
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener};
+    use std::thread;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn pair() -> (Arc<TcpStream>, Arc<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Arc::new(client), Arc::new(listener.accept().unwrap().0))
+    }
+
+    type Outcome = Result<Connection, HandshakeError>;
+
+    fn handshake(client_key: AuthKey, server_key: AuthKey) -> (Outcome, Outcome) {
+        let (client, server) = pair();
+        let client = thread::spawn(move || Stranger::new(client, PATIENCE)?.introduce(&client_key, 100));
+        let server = Stranger::new(server, PATIENCE).unwrap().welcome(&server_key, 100);
+        (client.join().unwrap(), server)
+    }
+
+    #[test]
+    fn peers_with_the_same_key_can_talk() {
+        let (client, server) = handshake(AuthKey::new(b"k"), AuthKey::new(b"k").sha256_only());
+        let (mut client, mut server) = (client.unwrap(), server.unwrap());
+        client.send(&[b"hel", b"lo"]).unwrap();
+        assert_eq!(&*server.receive().unwrap().unwrap(), b"hello");
+        assert!(!is_gone(server.stream()));
+        drop(client);
+        assert!(server.receive().unwrap().is_none());
+        assert!(is_gone(server.stream()));
+    }
+
+    #[test]
+    fn a_wrong_key_is_told_so_and_named_on_both_sides() {
+        let (client, server) = handshake(AuthKey::new(b"k"), AuthKey::new(b"other"));
+        assert!(matches!(client, Err(HandshakeError::Auth(AuthError::Rejected))));
+        assert!(matches!(server, Err(HandshakeError::Auth(AuthError::WrongKey))));
+    }
+
+    #[test]
+    fn a_peer_that_speaks_another_protocol_is_named() {
+        for hello in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"] {
+            let (mut client, server) = pair();
+            Arc::get_mut(&mut client).unwrap().write_all(hello).unwrap();
+            let error =
+                Stranger::new(server, PATIENCE).unwrap().welcome(&AuthKey::new(b"k"), 100).unwrap_err();
+            assert!(error.to_string().starts_with("not a multiprocessing peer"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_trickle_of_bytes_does_not_move_the_deadline() {
+        let (client, server) = pair();
+        let trickle = thread::spawn(move || {
+            // A frame of 200 bytes, one at a time: each would arrive in time for a deadline per read.
+            (&*client).write_all(b"\0\0\0\xc8").unwrap();
+            while (&*client).write_all(b"\0").is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let stranger = Stranger::new(server.clone(), Duration::from_millis(70)).unwrap();
+        let error = stranger.welcome(&AuthKey::new(b"k"), 100).unwrap_err();
+        assert!(
+            matches!(&error, HandshakeError::Frame(FrameError::Io(e)) if e.kind() == ErrorKind::TimedOut),
+            "{error}"
+        );
+        server.shutdown(Shutdown::Both).unwrap();
+        drop(server);
+        trickle.join().unwrap();
+    }
+}
