@@ -1,1 +1,43 @@
-//! A bounded queue with the semantics of Python's `queue.Queue`.
+//! A bounded queue with the semantics of Python's `queue.Queue`, usable with no network at all.
+//!
+//! [`BoundedQueue`] is one mutex and three conditions, as `queue.Queue` is, and each of its methods has the
+//! same shape: lock, wait for a condition, change the state, wake who can go on. It adds what a queue needs
+//! whose users may vanish: taking an item yields a guard ([`Taken`]) that puts the item back unless it is
+//! committed, and a waiter can name a check ([`Wait::while_alive`]) that ends its wait when nobody is there
+//! any more to want the result.
+//!
+//! ```
+//! use netq::queue::{BoundedQueue, GetError, Wait};
+//! use std::thread;
+//!
+//! let queue = BoundedQueue::new(2);
+//! let producer = {
+//!     let queue = queue.clone();
+//!     thread::spawn(move || (0..5).all(|n| queue.put(n, Wait::forever()).is_ok()))
+//! };
+//! for n in 0..5 {
+//!     assert_eq!(queue.get(Wait::forever()), Ok(n));
+//! }
+//! assert!(producer.join().unwrap());
+//! assert_eq!(queue.try_get(), Err(GetError::Empty));
+//! ```
+//!
+//! Reading order: `bounded` and `many` (the methods), `pause` (waiting and waking), `state` (what the mutex
+//! protects), `taken` (the guard), `wait` (how long, and who else waits), `backlog` (where the items are).
+
+mod backlog;
+mod bounded;
+mod error;
+mod many;
+mod pause;
+mod state;
+mod stats;
+mod taken;
+mod wait;
+
+pub use bounded::BoundedQueue;
+pub use error::{GetError, JoinError, PutError, PutManyError, TooManyDone};
+pub use state::Limits;
+pub use stats::Stats;
+pub use taken::Taken;
+pub use wait::Wait;

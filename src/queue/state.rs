@@ -1,0 +1,284 @@
+//! What the queue's mutex protects: the items, the counts, and the steps that keep them consistent.
+//!
+//! No step here waits or wakes anybody, and none drops an item: an item's `Drop` is the user's code, which
+//! must not run under the lock. Such items are handed out to be dropped by the caller.
+
+use std::collections::BTreeMap;
+
+use super::Stats;
+use super::backlog::Backlog;
+use super::pause::Until;
+use super::wait::Waiters;
+
+/// What a queue may hold at most.
+///
+/// ```
+/// use netq::queue::{BoundedQueue, Limits};
+///
+/// // Any number of texts, but no more than 10 bytes of them.
+/// let queue = BoundedQueue::with_limits(Limits { maxsize: 0, max_weight: Some(10), weigh: String::len });
+/// queue.try_put("12345678".to_string()).unwrap();
+/// assert!(queue.try_put("123".to_string()).is_err());
+/// assert!(queue.try_put("12".to_string()).is_ok());
+/// ```
+pub struct Limits<T> {
+    /// The largest number of items; 0 means any number. Python: `maxsize`.
+    pub maxsize: usize,
+    /// The largest sum of weights; `None` means any.
+    pub max_weight: Option<usize>,
+    /// The weight of an item, in bytes or whatever `max_weight` counts. It must answer the same for an item
+    /// each time, and quickly: it is called with the queue locked, so it must not use the queue either.
+    pub weigh: fn(&T) -> usize,
+}
+
+/// An item on its way: out of the queue, or back in it.
+pub(super) struct Numbered<T> {
+    /// Its place among all items: the numbers follow the order of the puts.
+    pub number: u64,
+    /// How often it has come back.
+    pub returns: u32,
+    pub item: T,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Open,
+    /// No more puts; gets until it is empty.
+    Draining,
+    /// No more puts, and what comes back is dropped.
+    Closed,
+}
+
+pub(super) struct State<T> {
+    limits: Limits<T>,
+    backlog: Backlog<T>,
+    /// Items that came back. They were taken before all of the backlog, so they go first.
+    returned: BTreeMap<u64, (T, u32)>,
+    phase: Phase,
+    unfinished: usize,
+    out: usize,
+    reserved: usize,
+    weight: usize,
+    puts: u64,
+    gets: u64,
+    returns: u64,
+    discarded: u64,
+    /// Asleep on `not_empty`.
+    pub getters: Waiters,
+    /// Asleep on `not_full`.
+    pub putters: Waiters,
+    /// Asleep on `all_tasks_done`.
+    pub joiners: Waiters,
+    /// No waiting putter's item weighs less than the first or more than the second.
+    putters_weigh: (usize, usize),
+}
+
+impl<T> State<T> {
+    pub fn new(limits: Limits<T>) -> Self {
+        Self {
+            limits,
+            backlog: Backlog::new(),
+            returned: BTreeMap::new(),
+            phase: Phase::Open,
+            unfinished: 0,
+            out: 0,
+            reserved: 0,
+            weight: 0,
+            puts: 0,
+            gets: 0,
+            returns: 0,
+            discarded: 0,
+            getters: Waiters::default(),
+            putters: Waiters::default(),
+            joiners: Waiters::default(),
+            putters_weigh: (0, 0),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.returned.len() + self.backlog.len()
+    }
+
+    pub fn is_shut_down(&self) -> bool {
+        self.phase != Phase::Open
+    }
+
+    pub fn unfinished(&self) -> usize {
+        self.unfinished
+    }
+
+    /// A thread is about to sleep.
+    pub fn enter(&mut self, until: Until) {
+        if let Until::NotFull { weight } = until {
+            let (lightest, heaviest) = self.putters_weigh;
+            self.putters_weigh = match self.putters.waiting() {
+                0 => (weight, weight),
+                _ => (lightest.min(weight), heaviest.max(weight)),
+            };
+        }
+        self.waiters(until).enter();
+    }
+
+    /// A thread has slept.
+    pub fn leave(&mut self, until: Until) {
+        self.waiters(until).leave();
+    }
+
+    fn waiters(&mut self, until: Until) -> &mut Waiters {
+        match until {
+            Until::NotEmpty => &mut self.getters,
+            Until::NotFull { .. } => &mut self.putters,
+            Until::AllTasksDone => &mut self.joiners,
+        }
+    }
+
+    pub fn weigh(&self, item: &T) -> usize {
+        (self.limits.weigh)(item)
+    }
+
+    pub fn can_never_fit(&self, weight: usize) -> bool {
+        self.limits.max_weight.is_some_and(|max| weight > max)
+    }
+
+    pub fn has_room(&self, weight: usize) -> bool {
+        // A guard dropped after it had given up its slot may have taken the weight over the bound.
+        self.has_slot()
+            && self
+                .limits
+                .max_weight
+                .is_none_or(|max| weight <= max.saturating_sub(self.weight))
+    }
+
+    fn has_slot(&self) -> bool {
+        self.limits.maxsize == 0 || self.len() + self.reserved < self.limits.maxsize
+    }
+
+    pub fn is_full(&self) -> bool {
+        !self.has_slot() || self.limits.max_weight.is_some_and(|max| self.weight >= max)
+    }
+
+    pub fn push(&mut self, item: T, weight: usize) {
+        self.backlog.push(item);
+        self.weight = self.weight.saturating_add(weight);
+        self.puts += 1;
+        self.unfinished += 1;
+    }
+
+    /// The next item, out of the queue with its slot reserved.
+    pub fn take(&mut self) -> Option<Numbered<T>> {
+        let next = match self.returned.pop_first() {
+            Some((number, (item, returns))) => Numbered {
+                number,
+                returns,
+                item,
+            },
+            None => self.backlog.pop().map(|(number, item)| Numbered {
+                number,
+                returns: 0,
+                item,
+            })?,
+        };
+        self.out += 1;
+        self.reserved += 1;
+        Some(next)
+    }
+
+    /// An item that is out gives up its slot.
+    pub fn release_slot(&mut self, item: &T) {
+        self.weight = self.weight.saturating_sub(self.weigh(item));
+        self.reserved -= 1;
+    }
+
+    /// An item that is out, and has given up its slot, has left for good.
+    pub fn commit(&mut self) {
+        self.out -= 1;
+        self.gets += 1;
+    }
+
+    /// An item that is out comes back to its old place, or out again if the queue wants no more items.
+    pub fn put_back(&mut self, back: Numbered<T>, has_slot: bool) -> Option<T> {
+        self.out -= 1;
+        if has_slot {
+            self.reserved -= 1;
+        } else {
+            self.weight = self.weight.saturating_add(self.weigh(&back.item));
+        }
+        if self.phase == Phase::Closed {
+            self.weight = self.weight.saturating_sub(self.weigh(&back.item));
+            self.discard(1);
+            return Some(back.item);
+        }
+        self.returns += 1;
+        self.returned
+            .insert(back.number, (back.item, back.returns.saturating_add(1)));
+        None
+    }
+
+    fn discard(&mut self, count: usize) {
+        self.discarded += count as u64;
+        self.unfinished = self.unfinished.saturating_sub(count);
+    }
+
+    /// One task fewer is unfinished; false if none was.
+    pub fn task_done(&mut self) -> bool {
+        match self.unfinished.checked_sub(1) {
+            Some(left) => self.unfinished = left,
+            None => return false,
+        }
+        true
+    }
+
+    /// No more puts. If `immediate`, no more items either: they are handed out to be dropped.
+    pub fn shut_down(&mut self, immediate: bool) -> impl Sized + use<T> {
+        self.phase = self.phase.max(if immediate {
+            Phase::Closed
+        } else {
+            Phase::Draining
+        });
+        if !immediate {
+            return None;
+        }
+        let items = self
+            .returned
+            .values()
+            .map(|(item, _)| item)
+            .chain(self.backlog.iter());
+        let weight = items.fold(0, |sum: usize, item| sum.saturating_add(self.weigh(item)));
+        self.weight = self.weight.saturating_sub(weight);
+        self.discard(self.len());
+        Some((std::mem::take(&mut self.returned), self.backlog.drain()))
+    }
+
+    /// How many putters to wake now.
+    ///
+    /// If there is room for any of them, one is enough: once it has put, it asks again. If there is room
+    /// for some only, nobody knows whom the condition will wake, so that all have to look.
+    pub fn putters_to_wake(&self) -> usize {
+        let (lightest, heaviest) = self.putters_weigh;
+        if self.putters.waiting() == 0 || !self.has_room(lightest) {
+            0
+        } else if self.has_room(heaviest) {
+            usize::from(!self.putters.any_woken())
+        } else {
+            usize::MAX
+        }
+    }
+
+    pub fn stats(&self) -> Stats {
+        Stats {
+            len: self.len(),
+            weight: self.weight,
+            maxsize: self.limits.maxsize,
+            max_weight: self.limits.max_weight,
+            puts: self.puts,
+            gets: self.gets,
+            returned: self.returns,
+            discarded: self.discarded,
+            out: self.out,
+            reserved: self.reserved,
+            waiting_getters: self.getters.waiting(),
+            waiting_putters: self.putters.waiting(),
+            unfinished: self.unfinished,
+        }
+    }
+}
