@@ -1,0 +1,100 @@
+//! What can go wrong for a program that uses netq.
+
+use std::fmt;
+use std::io;
+
+use crate::connection::HandshakeError;
+use crate::message::Exception;
+
+/// Why a call failed. `Display` says what happened and, where somebody can, what to do.
+#[derive(Debug)]
+pub enum Error {
+    /// No item came in time. Python's `queue.Empty`.
+    Empty,
+    /// There was no room in time. Python's `queue.Full`.
+    Full,
+    /// The queue was shut down. Python's `queue.ShutDown`.
+    ShutDown,
+    /// The method raised another exception.
+    Raised(Exception),
+    /// The server could not carry out the request at all. Python's `RemoteError`.
+    RemoteTraceback(String),
+    /// Nobody answers at the address.
+    Connect {
+        /// The address, as it was given.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody answers, but the handshake failed. Python's `AuthenticationError`.
+    Handshake {
+        /// The address, as it was given.
+        address: String,
+        /// Which step of it, and why.
+        source: HandshakeError,
+    },
+    /// The server cannot listen on the address.
+    Bind {
+        /// The address, as it was given.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The connection broke, and whether the call was carried out is not known.
+    Lost {
+        /// The method whose reply did not come.
+        method: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The peer sent what no manager sends.
+    Protocol(String),
+    /// The manager's server runs already. Python's `ProcessError`.
+    AlreadyStarted,
+}
+
+impl From<Exception> for Error {
+    fn from(exception: Exception) -> Self {
+        match (exception.module(), exception.name()) {
+            ("queue", "Empty") => Self::Empty,
+            ("queue", "Full") => Self::Full,
+            ("queue", "ShutDown") => Self::ShutDown,
+            _ => Self::Raised(exception),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the queue stayed empty"),
+            Self::Full => f.write_str("the queue stayed full"),
+            Self::ShutDown => f.write_str("the queue was shut down"),
+            Self::Raised(exception) => write!(f, "{exception}"),
+            Self::RemoteTraceback(text) => f.write_str(text.trim_end()),
+            Self::Connect { address, source } => {
+                write!(f, "cannot reach a hub at {address}: {source}: is it running, and reachable from here?")
+            }
+            Self::Handshake { address, source } => write!(f, "{address}: {source}"),
+            Self::Bind { address, source } => {
+                write!(f, "cannot listen on {address}: {source}: is another program using it?")
+            }
+            Self::Lost { method, source } => {
+                write!(f, "the connection broke during {method}(), which may have been carried out: {source}")
+            }
+            Self::Protocol(what) => write!(f, "not a manager's reply: {what}"),
+            Self::AlreadyStarted => f.write_str("this manager's server has been started already"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Raised(exception) => Some(exception),
+            Self::Connect { source, .. } | Self::Bind { source, .. } | Self::Lost { source, .. } => Some(source),
+            Self::Handshake { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Who is connected: admission, and the end of all connections.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::pickle::Value;
+
+#[derive(Default)]
+struct State {
+    /// Connections in their handshake. Numbers grow, so the first is the oldest.
+    strangers: BTreeMap<u64, Arc<TcpStream>>,
+    members: HashMap<u64, Arc<TcpStream>>,
+    /// The next connection's number.
+    next: u64,
+    accepted: u64,
+    refused: u64,
+    evicted: u64,
+    failed: u64,
+    closed: bool,
+}
+
+/// All connections of a server, within their limits.
+pub(super) struct Members {
+    state: Mutex<State>,
+    all_gone: Condvar,
+    max_connections: usize,
+    max_strangers: usize,
+}
+
+impl Members {
+    pub(super) fn new(max_connections: usize, max_strangers: usize) -> Self {
+        let state = Mutex::new(State { next: 1, ..State::default() });
+        Self { state, all_gone: Condvar::new(), max_connections, max_strangers: max_strangers.max(1) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a new connection in as a stranger, under a number; `None` if there are too many already.
+    ///
+    /// Where only the strangers are too many, the oldest of them is closed: an honest handshake takes
+    /// milliseconds, so whoever has waited longest is not honest, and cannot lock out those who are.
+    pub(super) fn admit(self: &Arc<Self>, stream: &Arc<TcpStream>) -> Option<Membership> {
+        let mut state = self.lock();
+        let full = state.members.len() + state.strangers.len() >= self.max_connections;
+        if state.closed || (full && state.strangers.is_empty()) {
+            state.refused += 1;
+            return None;
+        }
+        if full || state.strangers.len() >= self.max_strangers {
+            evict_oldest(&mut state);
+        }
+        let id = state.next;
+        state.next += 1;
+        state.accepted += 1;
+        state.strangers.insert(id, stream.clone());
+        Some(Membership { members: self.clone(), id })
+    }
+
+    /// Closes the oldest stranger, whose descriptor somebody else needs more.
+    pub(super) fn evict(&self) {
+        evict_oldest(&mut self.lock());
+    }
+
+    /// Counts a connection that could not be served.
+    pub(super) fn count_refused(&self) {
+        self.lock().refused += 1;
+    }
+
+    /// Closes every connection and waits, up to `patience`, until their threads have let go of them.
+    pub(super) fn close_all(&self, patience: Duration) {
+        let mut state = self.lock();
+        state.closed = true;
+        for stream in state.strangers.values().chain(state.members.values()) {
+            // It may be closed already; its thread notices either way.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        let some_left = |state: &mut State| !(state.strangers.is_empty() && state.members.is_empty());
+        drop(self.all_gone.wait_timeout_while(state, patience, some_left));
+    }
+
+    /// Figures for `netq stat`.
+    pub(super) fn stats(&self) -> Vec<(Value, Value)> {
+        let state = self.lock();
+        vec![
+            ("connections".into(), state.members.len().into()),
+            ("max_connections".into(), self.max_connections.into()),
+            ("strangers".into(), state.strangers.len().into()),
+            ("max_strangers".into(), self.max_strangers.into()),
+            ("accepted".into(), state.accepted.into()),
+            ("refused".into(), state.refused.into()),
+            ("evicted".into(), state.evicted.into()),
+            ("failed_handshakes".into(), state.failed.into()),
+        ]
+    }
+}
+
+fn evict_oldest(state: &mut State) {
+    if let Some((_, stream)) = state.strangers.pop_first() {
+        state.evicted += 1;
+        // Wakes the thread that reads from it, which then lets go of it.
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// A connection's place among the others, given back when this is dropped.
+pub(super) struct Membership {
+    members: Arc<Members>,
+    id: u64,
+}
+
+impl Membership {
+    /// The connection's number.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The stranger has shown that it holds the key. False if it was evicted in that moment.
+    pub(super) fn promote(&self) -> bool {
+        let mut state = self.members.lock();
+        match state.strangers.remove(&self.id) {
+            Some(stream) => state.members.insert(self.id, stream).is_none(),
+            None => false,
+        }
+    }
+
+    /// Counts a handshake that failed.
+    pub(super) fn count_failed(&self) {
+        self.members.lock().failed += 1;
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut state = self.members.lock();
+        state.strangers.remove(&self.id);
+        state.members.remove(&self.id);
+        if state.strangers.is_empty() && state.members.is_empty() {
+            self.members.all_gone.notify_all();
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The manager: registers objects, serves them, and reaches those of other managers.
+
+mod members;
+mod objects;
+mod options;
+mod server;
+mod session;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::connection::AuthKey;
+use crate::error::Error;
+use crate::message::{Call, Exception};
+use crate::pickle::Value;
+use crate::proxy::{Proxy, QueueProxy, Remote, Retry};
+use crate::shared::Shared;
+
+pub use options::Options;
+pub use server::{Server, Stopper};
+
+use objects::{Registration, Registry};
+
+/// Serves objects to other processes, or reaches the objects that another manager serves. Python's
+/// `multiprocessing.managers.BaseManager`.
+///
+/// ```
+/// use netq::{BaseManager, SharedQueue};
+///
+/// // One program, which Python would call the master, serves a queue.
+/// let mut hub = BaseManager::new("127.0.0.1:0", b"secret");
+/// hub.register("get_task_queue", SharedQueue::new(10));
+/// let address = hub.start()?;
+///
+/// // Another one, on any machine, uses it.
+/// let manager = BaseManager::new(address.to_string(), b"secret");
+/// manager.connect()?;
+/// let mut tasks = manager.queue("get_task_queue")?;
+/// tasks.put("https://example.org/1.png")?;
+/// assert_eq!(tasks.get()?, "https://example.org/1.png".into());
+/// # Ok::<(), netq::Error>(())
+/// ```
+pub struct BaseManager {
+    address: String,
+    key: AuthKey,
+    registry: Registry,
+    options: Options,
+    retry: Retry,
+    running: Option<Running>,
+}
+
+/// A server that this manager has started.
+struct Running {
+    stopper: Stopper,
+    thread: JoinHandle<()>,
+}
+
+impl BaseManager {
+    /// A manager for `address`, such as `"127.0.0.1:8001"` or `"hub.example.org:8001"`, where port 0 lets
+    /// the system choose one. `authkey` is the secret that both sides must hold.
+    pub fn new(address: impl Into<String>, authkey: &[u8]) -> Self {
+        Self::with_key(address, AuthKey::new(authkey))
+    }
+
+    /// As [`new`](Self::new), with a key that says more about what proof of it is accepted.
+    pub fn with_key(address: impl Into<String>, key: AuthKey) -> Self {
+        Self {
+            address: address.into(),
+            key,
+            registry: Registry::new(),
+            options: Options::default(),
+            retry: Retry::default(),
+            running: None,
+        }
+    }
+
+    /// Limits and switches for the server that [`get_server`](Self::get_server) or [`start`](Self::start)
+    /// makes.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
+    }
+
+    /// How proxies made from now on reconnect. See [`Retry`].
+    pub fn set_retry(&mut self, retry: Retry) {
+        self.retry = retry;
+    }
+
+    /// The address given, or, once [`start`](Self::start) has bound it, the real one. Python's `address`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Registers one object that all clients share. In Python:
+    /// `BaseManager.register(typeid, callable=lambda: object)`.
+    pub fn register(&mut self, typeid: impl Into<String>, object: Arc<dyn Shared>) {
+        self.registry.insert(typeid.into(), Registration::Object(object));
+    }
+
+    /// Registers a function that makes a new object, from the call's arguments, for every client that asks.
+    /// The object is dropped when no proxy refers to it any more. In Python:
+    /// `BaseManager.register(typeid, callable=Class)`.
+    ///
+    /// ```
+    /// use netq::{BaseManager, SharedQueue};
+    ///
+    /// let mut manager = BaseManager::new("127.0.0.1:0", b"secret");
+    /// // In Python: m.Queue(maxsize=3)
+    /// manager.register_factory("Queue", |call| {
+    ///     let [maxsize] = call.bind(["maxsize"], 0)?;
+    ///     Ok(SharedQueue::new(call.int(maxsize, 0)?.try_into().unwrap_or(0)))
+    /// });
+    /// ```
+    pub fn register_factory<F>(&mut self, typeid: impl Into<String>, factory: F)
+    where
+        F: Fn(Call<'_>) -> Result<Arc<dyn Shared>, Exception> + Send + Sync + 'static,
+    {
+        self.registry.insert(typeid.into(), Registration::Factory(Arc::new(factory)));
+    }
+
+    /// Binds the address and returns the server, which listens already and serves once its
+    /// [`serve_forever`](Server::serve_forever) is called. Python's `get_server()`.
+    ///
+    /// # Errors
+    /// [`Error::Bind`] if the address is in use, is not ours, or cannot be resolved.
+    pub fn get_server(&self) -> Result<Server, Error> {
+        Server::bind(&self.address, self.key.clone(), self.registry.clone(), self.options.clone())
+            .map_err(|source| Error::Bind { address: self.address.clone(), source })
+    }
+
+    /// Serves in a thread of its own until [`shutdown`](Self::shutdown), or until the manager is dropped.
+    /// Returns the bound address. Python's `start()`, which uses a process.
+    ///
+    /// # Errors
+    /// As for [`get_server`](Self::get_server); [`Error::AlreadyStarted`] the second time.
+    pub fn start(&mut self) -> Result<SocketAddr, Error> {
+        if self.running.is_some() {
+            return Err(Error::AlreadyStarted);
+        }
+        let server = self.get_server()?;
+        let (address, stopper) = (server.address(), server.stopper());
+        self.address = address.to_string();
+        let thread = std::thread::spawn(move || server.serve_forever());
+        self.running = Some(Running { stopper, thread });
+        Ok(address)
+    }
+
+    /// Checks that a manager answers at the address and holds the same key. Python's `connect()`.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] if nobody answers, [`Error::Handshake`] if the keys differ.
+    pub fn connect(&self) -> Result<(), Error> {
+        self.remote().dispatch("dummy", &[]).map(drop)
+    }
+
+    /// A proxy of the object that the server has, or makes, for `typeid`. In Python: `manager.typeid(*args)`.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect); [`Error::RemoteTraceback`] if the server knows no such typeid or
+    /// could not make the object.
+    pub fn proxy(&self, typeid: &str, args: &[Value]) -> Result<Proxy, Error> {
+        Proxy::create(Arc::new(self.remote()), typeid, args)
+    }
+
+    /// A proxy of a queue. In Python: `manager.get_task_queue()`.
+    ///
+    /// # Errors
+    /// As for [`proxy`](Self::proxy).
+    pub fn queue(&self, typeid: &str) -> Result<QueueProxy, Error> {
+        self.proxy(typeid, &[]).map(QueueProxy::new)
+    }
+
+    /// Calls one of the server's own methods: `debug_info`, `number_of_objects`, or netq's `stat`. In
+    /// Python: `multiprocessing.managers.dispatch(connection, None, method)`.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect); [`Error::RemoteTraceback`] if the server has no such method.
+    pub fn dispatch(&self, method: &str) -> Result<Value, Error> {
+        self.remote().dispatch(method, &[])
+    }
+
+    /// Stops the server: the one that [`start`](Self::start) began, or else the one at the address, if it
+    /// lets its clients do that. Python's `shutdown()`.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect) where the server is another process's;
+    /// [`Error::RemoteTraceback`] if it refuses.
+    pub fn shutdown(&mut self) -> Result<(), Error> {
+        match self.running.take() {
+            Some(running) => {
+                running.stopper.stop();
+                // A panic in it has been printed by its own thread.
+                let _ = running.thread.join();
+                Ok(())
+            }
+            None => self.remote().dispatch("shutdown", &[]).map(drop),
+        }
+    }
+
+    fn remote(&self) -> Remote {
+        Remote::new(self.address.clone(), self.key.clone(), self.retry.clone())
+    }
+}
+
+impl Drop for BaseManager {
+    fn drop(&mut self) {
+        if self.running.is_some() {
+            // It is ours, and stopping it needs no connection.
+            let _ = self.shutdown();
+        }
+    }
+}
+
+impl fmt::Debug for BaseManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BaseManager")
+            .field("address", &self.address)
+            .field("registered", &self.registry.keys().collect::<Vec<_>>())
+            .field("started", &self.running.is_some())
+            .finish_non_exhaustive()
+    }
+}

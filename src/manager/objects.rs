@@ -1,0 +1,182 @@
+//! What a server serves: the registry of typeids, and the table of the objects made from it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::auth::random_bytes;
+use crate::message::{Call, Exception};
+use crate::pickle::Value;
+use crate::shared::Shared;
+
+type Factory = dyn Fn(Call<'_>) -> Result<Arc<dyn Shared>, Exception> + Send + Sync;
+
+/// What a typeid stands for.
+#[derive(Clone)]
+pub(super) enum Registration {
+    /// One object, which all clients share.
+    Object(Arc<dyn Shared>),
+    /// A function that makes a new object for each client that asks.
+    Factory(Arc<Factory>),
+}
+
+/// Registrations by typeid, in the order in which people list things.
+pub(super) type Registry = BTreeMap<String, Registration>;
+
+struct Entry {
+    object: Arc<dyn Shared>,
+    typeid: String,
+    /// How many proxies refer to the object, as far as their clients have told.
+    references: usize,
+    /// How many connections have called it and are still open.
+    connections: usize,
+    /// Registered objects stay when nobody refers to them; made ones go.
+    registered: bool,
+}
+
+/// The objects that can be called, by ident.
+pub(super) struct Objects {
+    registry: Registry,
+    live: RwLock<HashMap<String, Entry>>,
+    /// The number in the next ident.
+    next: AtomicU64,
+    /// Part of the idents of made objects, so that a proxy from before a restart of the hub gets an error
+    /// and not somebody else's queue.
+    run: String,
+}
+
+impl Objects {
+    pub(super) fn new(registry: Registry) -> Self {
+        let mut live = HashMap::new();
+        for (typeid, registration) in &registry {
+            if let Registration::Object(object) = registration {
+                let (object, typeid) = (object.clone(), typeid.clone());
+                let entry = Entry { object, typeid, references: 0, connections: 0, registered: true };
+                live.insert(entry.typeid.clone(), entry);
+            }
+        }
+        let mut run = [0; 4];
+        random_bytes(&mut run);
+        let run = format!("{:08x}", u32::from_be_bytes(run));
+        Self { registry, live: RwLock::new(live), next: AtomicU64::new(1), run }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Entry>> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Entry>> {
+        self.live.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Python's `Server.create`: finds or makes the object, counts a reference, and tells its ident and
+    /// methods.
+    pub(super) fn create(&self, typeid: &str, call: Call<'_>) -> Result<Value, Exception> {
+        let Some(registration) = self.registry.get(typeid) else {
+            let known = self.registry.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(Exception::key_error(format!("unknown typeid '{typeid}': this hub serves {known}")));
+        };
+        let (ident, object, registered) = match registration {
+            Registration::Object(object) => {
+                call.bind([], 0)?;
+                (typeid.to_owned(), object.clone(), true)
+            }
+            Registration::Factory(make) => {
+                let object = make(call)?;
+                let number = self.next.fetch_add(1, Ordering::Relaxed);
+                (format!("{typeid}-{number}-{}", self.run), object, false)
+            }
+        };
+        let exposed = object.exposed().iter().map(|&name| Value::from(name)).collect();
+        let entry = || Entry { object, typeid: typeid.to_owned(), references: 0, connections: 0, registered };
+        self.write().entry(ident.clone()).or_insert_with(entry).references += 1;
+        Ok(Value::Tuple(vec![ident.into(), Value::Tuple(exposed)]))
+    }
+
+    /// The object with this ident.
+    pub(super) fn get(&self, ident: &str) -> Option<Arc<dyn Shared>> {
+        Some(self.read().get(ident)?.object.clone())
+    }
+
+    /// Python's `Server.incref`: one more proxy refers to the object.
+    pub(super) fn incref(&self, ident: &str) -> Result<(), Exception> {
+        let mut live = self.write();
+        live.get_mut(ident).ok_or_else(|| unknown(ident))?.references += 1;
+        Ok(())
+    }
+
+    /// Python's `Server.decref`: one proxy less. A made object to which none refers is dropped.
+    pub(super) fn decref(&self, ident: &str) -> Result<(), Exception> {
+        let mut live = self.write();
+        let entry = live.get_mut(ident).ok_or_else(|| unknown(ident))?;
+        // A proxy that is older than this run of the hub gives back a reference that was never counted.
+        entry.references = entry.references.saturating_sub(1);
+        let gone = if entry.references == 0 && !entry.registered { live.remove(ident) } else { None };
+        // Dropped without the lock: it may be the last of a large queue.
+        drop(live);
+        drop(gone);
+        Ok(())
+    }
+
+    /// Notes that a connection has begun to call the object.
+    pub(super) fn attach(&self, ident: &str) {
+        if let Some(entry) = self.write().get_mut(ident) {
+            entry.connections += 1;
+        }
+    }
+
+    /// Notes that such a connection has ended; the object, if it is still there.
+    pub(super) fn detach(&self, ident: &str) -> Option<Arc<dyn Shared>> {
+        let mut live = self.write();
+        let entry = live.get_mut(ident)?;
+        entry.connections = entry.connections.saturating_sub(1);
+        Some(entry.object.clone())
+    }
+
+    /// Python's `Server.number_of_objects`: those to which a proxy refers.
+    pub(super) fn count(&self) -> usize {
+        self.read().values().filter(|entry| entry.references > 0).count()
+    }
+
+    /// Python's `Server.debug_info`.
+    pub(super) fn debug_info(&self) -> String {
+        let live = self.read();
+        let mut lines: Vec<String> = live
+            .iter()
+            .map(|(ident, entry)| {
+                format!("  {ident}:       refcount={}\n    {}", entry.references, entry.object.describe())
+            })
+            .collect();
+        lines.sort();
+        lines.join("\n")
+    }
+
+    /// One dict for each object, sorted by ident: what `netq stat` shows.
+    pub(super) fn stats(&self) -> Value {
+        // The objects are asked without the lock: each takes locks of its own.
+        let mut rows: Vec<_> = self
+            .read()
+            .iter()
+            .map(|(ident, entry)| {
+                (ident.clone(), entry.typeid.clone(), entry.references, entry.connections, entry.object.clone())
+            })
+            .collect();
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        let row = |(ident, typeid, references, connections, object): (_, _, usize, usize, Arc<dyn Shared>)| {
+            let mut row: Vec<(Value, Value)> = vec![
+                ("name".into(), Value::Str(ident)),
+                ("type".into(), Value::Str(typeid)),
+                ("references".into(), references.into()),
+                ("connections".into(), connections.into()),
+            ];
+            row.extend(object.stats().into_iter().map(|(name, value)| (name.into(), value)));
+            Value::Dict(row)
+        };
+        Value::List(rows.into_iter().map(row).collect())
+    }
+}
+
+/// The error for an ident that no object has.
+pub(super) fn unknown(ident: &str) -> Exception {
+    Exception::key_error(format!("no object '{ident}' on this hub: it was dropped, or the hub was restarted"))
+}

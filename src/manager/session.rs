@@ -1,0 +1,283 @@
+//! One connection's life: a handshake, then either one request to the server itself, or calls of shared
+//! objects until the client leaves. CPython's `Server.handle_request` and `serve_client`.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::connection::{Connection, FrameError, HandshakeError, Stranger};
+use crate::manager::members::Membership;
+use crate::manager::objects::unknown;
+use crate::manager::server::Hub;
+use crate::message::{
+    Caller, Exception, Request, send_error, send_item, send_items, send_traceback, send_value,
+};
+use crate::pickle::{Value, Walker};
+use crate::shared::{Answer, Shared};
+
+/// For how long after a reply a reset of the connection means that the reply was not read. A killed
+/// client's kernel resets at once; a reset much later has some other reason, such as a router that forgot
+/// the connection, and then the client may well be at work on the item.
+const DOUBT: Duration = Duration::from_secs(5);
+
+/// Items up to this size, in bytes, stay in doubt, and so in memory, until the client's next sign of life,
+/// which costs nothing to wait for. Larger ones are let go after [`DOUBT`].
+const SMALL: usize = 64 * 1024;
+
+/// How long a message that is over the limit may take to be read past.
+const SKIP: Duration = Duration::from_secs(60);
+
+/// Makes a connection of a stranger.
+pub(super) fn handshake(
+    hub: &Hub,
+    membership: &Membership,
+    stream: Arc<TcpStream>,
+    peer: SocketAddr,
+) -> Result<Connection, HandshakeError> {
+    let stranger = Stranger::new(stream, hub.options.handshake_timeout)?;
+    let connection = stranger.welcome(&hub.key, hub.options.max_message)?;
+    if !membership.promote() {
+        return Err(io::Error::new(ErrorKind::ConnectionAborted, format!("{peer} waited too long")).into());
+    }
+    connection.stream().set_write_timeout(Some(hub.options.write_timeout))?;
+    Ok(connection)
+}
+
+/// Serves an authenticated connection until it ends.
+pub(super) fn serve(hub: &Hub, id: u64, connection: Connection, peer: SocketAddr) {
+    let caller = Caller::new(id, peer, connection.stream().clone());
+    let mut session = Session { hub, connection, caller, attached: Vec::new(), doubt: None };
+    if let Err(error) = session.run() {
+        // A client that is killed is nothing to report, and after a stop all connections end.
+        let usual = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
+        if !usual && !hub.is_stopping() {
+            let what = if is_timeout(&error) { "closed: it does not read its replies" } else { "closed" };
+            hub.log(peer, format_args!("{what}: {error}"));
+        }
+    }
+}
+
+struct Session<'h> {
+    hub: &'h Hub,
+    connection: Connection,
+    caller: Caller,
+    /// The idents of the objects that this connection has called.
+    attached: Vec<String>,
+    /// Items whose reply was written, but perhaps never read.
+    doubt: Option<Doubt>,
+}
+
+struct Doubt {
+    answer: Answer,
+    since: Instant,
+    large: bool,
+}
+
+/// What a request leads to.
+enum Outcome {
+    /// The method's result, and the object to tell once it is delivered.
+    Answer(Answer, Option<Arc<dyn Shared>>),
+    Error(Exception),
+    Traceback(String),
+    /// Reply `None`, then take calls of objects.
+    Accept,
+    /// Reply `None`, then stop the server.
+    Shutdown,
+}
+
+impl Session<'_> {
+    fn run(&mut self) -> io::Result<()> {
+        let mut walker = Walker::new();
+        // The first request is to the server itself, and the last one too, unless it asks to go on.
+        match self.next(&mut walker, server_method)? {
+            Some(Outcome::Accept) => {
+                send_value(&mut self.connection, &Value::None)?;
+                while let Some(outcome) = self.next(&mut walker, call)? {
+                    self.reply(outcome)?;
+                }
+                Ok(())
+            }
+            Some(outcome) => self.reply(outcome),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the next request and carries it out; `None` when the client has left.
+    fn next(&mut self, walker: &mut Walker, carry_out: CarryOut) -> io::Result<Option<Outcome>> {
+        self.let_go_of_large_items()?;
+        let frame = match self.connection.receive() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => {
+                self.settle(true);
+                return Ok(None);
+            }
+            Err(FrameError::TooLong { length, limit }) => {
+                self.settle(true);
+                self.connection.skip(length, SKIP).map_err(frame_to_io)?;
+                return Ok(Some(Outcome::Error(Exception::value_error(format!(
+                    "the message of {length} bytes is over the hub's limit of {limit} bytes: send less at \
+                     once, or raise max_message"
+                )))));
+            }
+            Err(error) => {
+                let error = frame_to_io(error);
+                self.settle(error.kind() != ErrorKind::ConnectionReset);
+                return Err(error);
+            }
+        };
+        if let Some(doubt) = self.doubt.take() {
+            doubt.answer.commit();
+        }
+        Ok(Some(match Request::parse(walker, frame) {
+            Ok(request) => carry_out(self.hub, &mut self.attached, &self.caller, request),
+            Err(text) => Outcome::Traceback(text),
+        }))
+    }
+
+    /// Items in doubt go for good, or, if the reply cannot have been read, back to their queues.
+    fn settle(&mut self, read: bool) {
+        if let Some(doubt) = self.doubt.take()
+            && (read || doubt.since.elapsed() > DOUBT)
+        {
+            doubt.answer.commit();
+        }
+    }
+
+    fn let_go_of_large_items(&mut self) -> io::Result<()> {
+        if !self.doubt.as_ref().is_some_and(|doubt| doubt.large) {
+            return Ok(());
+        }
+        let stream = self.connection.stream();
+        stream.set_read_timeout(Some(DOUBT))?;
+        let silent = stream.peek(&mut [0]).is_err_and(|error| is_timeout(&error));
+        stream.set_read_timeout(None)?;
+        if silent {
+            self.settle(true);
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, outcome: Outcome) -> io::Result<()> {
+        let connection = &mut self.connection;
+        match outcome {
+            Outcome::Answer(Answer::Value(value), _) => send_value(connection, &value),
+            Outcome::Answer(mut answer, object) => {
+                // If this fails, dropping the answer puts the items back.
+                match &answer {
+                    Answer::Item(item) => send_item(connection, item)?,
+                    items => send_items(connection, items.items().iter().map(|item| &**item))?,
+                }
+                answer.items_mut().iter_mut().for_each(|item| item.release_slot());
+                let rest = match object {
+                    Some(object) => object.delivered(&self.caller, answer),
+                    None => Some(answer),
+                };
+                self.doubt = rest.map(|answer| {
+                    let large = answer.items().iter().map(|item| item.len()).sum::<usize>() > SMALL;
+                    Doubt { answer, since: Instant::now(), large }
+                });
+                Ok(())
+            }
+            Outcome::Error(exception) => send_error(connection, &exception),
+            Outcome::Traceback(text) => send_traceback(connection, &text),
+            Outcome::Accept => send_value(connection, &Value::None),
+            Outcome::Shutdown => {
+                let sent = send_value(connection, &Value::None);
+                self.hub.log(self.caller.address(), format_args!("shutdown"));
+                self.hub.stop();
+                sent
+            }
+        }
+    }
+}
+
+impl Drop for Session<'_> {
+    /// Also when an object's method panicked: then the panic ends this connection and no other.
+    fn drop(&mut self) {
+        for ident in self.attached.drain(..) {
+            if let Some(object) = self.hub.objects.detach(&ident) {
+                object.disconnected(&self.caller);
+            }
+        }
+    }
+}
+
+type CarryOut = fn(&Hub, &mut Vec<String>, &Caller, Request<'_>) -> Outcome;
+
+/// Calls a method of a shared object.
+fn call(hub: &Hub, attached: &mut Vec<String>, caller: &Caller, request: Request<'_>) -> Outcome {
+    let Some((ident, object)) = request.ident().and_then(|ident| Some((ident, hub.objects.get(ident)?))) else {
+        return Outcome::Traceback(unknown(request.ident().unwrap_or("None")).to_string());
+    };
+    if !attached.iter().any(|known| known == ident) {
+        hub.objects.attach(ident);
+        attached.push(ident.to_owned());
+    }
+    let method = request.method();
+    let result = if object.exposed().contains(&method) {
+        object.call(request.into_call(caller, hub.options.data_only))
+    } else {
+        match method {
+            "__str__" | "__repr__" => Ok(object.describe().into()),
+            "#GETVALUE" => object.value().map(Answer::Value),
+            _ => {
+                let exposed = object.exposed().join(", ");
+                return Outcome::Traceback(format!(
+                    "AttributeError: no method '{method}' of '{ident}': its methods are {exposed}"
+                ));
+            }
+        }
+    };
+    match result {
+        Ok(answer) => Outcome::Answer(answer, Some(object)),
+        Err(exception) => Outcome::Error(exception),
+    }
+}
+
+/// Carries out one of the server's own methods, for which the ident is `None`.
+fn server_method(hub: &Hub, _: &mut Vec<String>, caller: &Caller, request: Request<'_>) -> Outcome {
+    let answer = |value: Value| Ok(Outcome::Answer(value.into(), None));
+    let method = request.method().to_owned();
+    let call = request.into_call(caller, hub.options.data_only);
+    let carry_out = || -> Result<Outcome, Exception> {
+        match method.as_str() {
+            "dummy" => answer(Value::None),
+            "create" => {
+                let typeid = call.text(0, "typeid")?;
+                answer(hub.objects.create(&typeid, call.skip(1))?)
+            }
+            "accept_connection" => Ok(Outcome::Accept),
+            "get_methods" => {
+                let ident = call.token()?.ident;
+                let object = hub.objects.get(&ident).ok_or_else(|| unknown(&ident))?;
+                answer(Value::Tuple(object.exposed().iter().map(|&name| name.into()).collect()))
+            }
+            "debug_info" => answer(hub.objects.debug_info().into()),
+            "number_of_objects" => answer(hub.objects.count().into()),
+            "incref" => hub.objects.incref(&call.text(0, "ident")?).map(|()| Value::None).and_then(answer),
+            "decref" => hub.objects.decref(&call.text(0, "ident")?).map(|()| Value::None).and_then(answer),
+            "stat" => answer(hub.stat()),
+            "shutdown" if hub.options.remote_shutdown => Ok(Outcome::Shutdown),
+            "shutdown" => Err(Exception::new(
+                "builtins",
+                "PermissionError",
+                vec!["this hub cannot be stopped by its clients".into()],
+            )),
+            _ => Err(Exception::attribute_error(format!("the hub has no method '{method}'"))),
+        }
+    };
+    // CPython answers all errors of these as text.
+    carry_out().unwrap_or_else(|exception| Outcome::Traceback(exception.to_string()))
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+fn frame_to_io(error: FrameError) -> io::Error {
+    match error {
+        FrameError::Io(error) => error,
+        other => io::Error::new(ErrorKind::InvalidData, other.to_string()),
+    }
+}

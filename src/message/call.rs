@@ -1,0 +1,288 @@
+//! Requests as the hub receives them: whose method is called, by whom, with which arguments.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use crate::connection::{Frame, is_gone};
+use crate::message::{Exception, Token};
+use crate::pickle::{PickleError, Pickled, Span, Value, Walker};
+
+/// The client at the other end of the connection that a call came by.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    id: u64,
+    address: SocketAddr,
+    stream: Arc<TcpStream>,
+}
+
+impl Caller {
+    pub(crate) fn new(id: u64, address: SocketAddr, stream: Arc<TcpStream>) -> Self {
+        Self { id, address, stream }
+    }
+
+    /// The connection's number: no other connection of this server ever has it.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The peer's address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the client has closed its connection while it waits for the reply: nobody would get it.
+    pub fn is_gone(&self) -> bool {
+        is_gone(&self.stream)
+    }
+}
+
+/// A request, cut into its four parts. Nothing of it is decoded yet.
+pub(crate) struct Request<'a> {
+    walker: &'a Walker,
+    frame: Frame<'a>,
+    ident: Option<Span>,
+    method: Span,
+    args: Span,
+    kwargs: Span,
+}
+
+impl<'a> Request<'a> {
+    /// Finds the parts of the pickled tuple `(ident, method, args, kwargs)`.
+    ///
+    /// # Errors
+    /// A line that says what is wrong with the message.
+    pub(crate) fn parse(walker: &'a mut Walker, frame: Frame<'a>) -> Result<Self, String> {
+        const SHAPE: &str = "a request must be a tuple (ident, method, args, kwargs) of a str or None, a \
+                             str, a tuple or list, and a dict with str keys";
+        let root = walker.walk(&frame).map_err(|error| format!("UnpicklingError: {error}"))?;
+        let walker: &'a Walker = walker;
+        let shape = || format!("ValueError: {SHAPE}");
+        let &[ident, method, args, kwargs] = walker.sequence(root).ok_or_else(shape)? else {
+            return Err(shape());
+        };
+        let pairs = walker.pairs(kwargs).ok_or_else(shape)?;
+        let texts = pairs.iter().step_by(2).chain([&method]);
+        if !texts.copied().all(|span| walker.text(&frame, span).is_some()) || walker.sequence(args).is_none() {
+            return Err(shape());
+        }
+        let ident = match walker.text(&frame, ident) {
+            Some(_) => Some(ident),
+            None if walker.decode(&frame, ident) == Value::None => None,
+            None => return Err(shape()),
+        };
+        Ok(Self { walker, frame, ident, method, args, kwargs })
+    }
+
+    /// Whose method is called; `None` for the server's own.
+    pub(crate) fn ident(&self) -> Option<&str> {
+        self.ident.and_then(|span| self.walker.text(&self.frame, span))
+    }
+
+    pub(crate) fn method(&self) -> &str {
+        // `parse` has seen that it is text.
+        self.walker.text(&self.frame, self.method).unwrap_or_default()
+    }
+
+    /// The call that it asks for. `data_only` refuses payloads that hold code.
+    pub(crate) fn into_call(self, caller: &'a Caller, data_only: bool) -> Call<'a> {
+        Call {
+            walker: self.walker,
+            data_only,
+            args: self.walker.sequence(self.args).unwrap_or_default(),
+            kwargs: self.walker.pairs(self.kwargs).unwrap_or_default(),
+            frame: self.frame,
+            method: self.method,
+            caller,
+        }
+    }
+}
+
+/// One argument of a [`Call`], which knows its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument(Span);
+
+/// One method call on a shared object: what [`Shared::call`](crate::Shared::call) gets.
+///
+/// ```
+/// use netq::{Answer, Call, Exception};
+///
+/// /// `def add(a, b=1)`
+/// fn add(call: Call<'_>) -> Result<Answer, Exception> {
+///     let [a, b] = call.bind(["a", "b"], 1)?;
+///     let a = call.int(a, 0)?;
+///     let b = call.int(b, 1)?;
+///     Ok((a + b).into())
+/// }
+/// ```
+pub struct Call<'a> {
+    walker: &'a Walker,
+    frame: Frame<'a>,
+    method: Span,
+    args: &'a [Span],
+    /// Names and values, alternating.
+    kwargs: &'a [Span],
+    caller: &'a Caller,
+    data_only: bool,
+}
+
+impl<'a> Call<'a> {
+    /// The method's name.
+    pub fn method(&self) -> &str {
+        self.walker.text(&self.frame, self.method).unwrap_or_default()
+    }
+
+    /// Who calls.
+    pub fn caller(&self) -> &'a Caller {
+        self.caller
+    }
+
+    /// Assigns the arguments to the method's parameters, as Python does: by position, then by name. The
+    /// first `required` parameters must be given; the others are `None` when they are not.
+    ///
+    /// # Errors
+    /// Python's `TypeError` for a missing, unexpected or repeated argument.
+    pub fn bind<const N: usize>(
+        &self,
+        names: [&str; N],
+        required: usize,
+    ) -> Result<[Option<Argument>; N], Exception> {
+        let method = self.method();
+        let mut bound = [None; N];
+        if self.args.len() > N {
+            let given = self.args.len();
+            return Err(Exception::type_error(format!(
+                "{method}() takes at most {N} positional arguments but {given} were given"
+            )));
+        }
+        for (slot, &span) in bound.iter_mut().zip(self.args) {
+            *slot = Some(Argument(span));
+        }
+        for pair in self.kwargs.chunks_exact(2) {
+            let name = self.walker.text(&self.frame, pair[0]).unwrap_or_default();
+            let Some(position) = names.iter().position(|&known| known == name) else {
+                return Err(Exception::type_error(format!(
+                    "{method}() got an unexpected keyword argument '{name}'"
+                )));
+            };
+            if position < self.args.len() {
+                return Err(Exception::type_error(format!(
+                    "{method}() got multiple values for argument '{name}'"
+                )));
+            }
+            bound[position] = Some(Argument(pair[1]));
+        }
+        match bound[..required].iter().position(Option::is_none) {
+            None => Ok(bound),
+            Some(missing) => Err(Exception::type_error(format!(
+                "{method}() missing required argument: '{}'",
+                names[missing]
+            ))),
+        }
+    }
+
+    /// An argument as a value; what has no [`Value`] of its own comes as [`Value::Opaque`].
+    pub fn value(&self, argument: Argument) -> Value {
+        self.walker.decode(&self.frame, argument.0)
+    }
+
+    /// An integer argument, or `default` when it was not given. Python's bools are integers too.
+    ///
+    /// # Errors
+    /// `TypeError` if it is something else, `ValueError` if it does not fit 64 bits.
+    pub fn int(&self, argument: Option<Argument>, default: i64) -> Result<i64, Exception> {
+        match argument.map(|argument| self.value(argument)) {
+            None => Ok(default),
+            Some(Value::Int(number)) => Ok(number),
+            Some(Value::Bool(flag)) => Ok(flag.into()),
+            Some(Value::BigInt(_)) => Err(Exception::value_error("the number does not fit 64 bits")),
+            Some(other) => Err(self.wrong_type("an int", &other)),
+        }
+    }
+
+    /// An argument's truth, as Python's `bool(argument)`, or `default` when it was not given.
+    pub fn truth(&self, argument: Option<Argument>, default: bool) -> bool {
+        match argument.map(|argument| self.value(argument)) {
+            None => default,
+            Some(Value::None) => false,
+            Some(Value::Bool(flag)) => flag,
+            Some(Value::Int(number)) => number != 0,
+            Some(Value::Float(number)) => number != 0.0,
+            Some(Value::Str(text)) => !text.is_empty(),
+            Some(Value::Bytes(bytes)) => !bytes.is_empty(),
+            Some(Value::List(items) | Value::Tuple(items)) => !items.is_empty(),
+            Some(Value::Set(items) | Value::FrozenSet(items)) => !items.is_empty(),
+            Some(Value::Dict(items)) => !items.is_empty(),
+            Some(Value::BigInt(_) | Value::Opaque(_)) => true,
+        }
+    }
+
+    /// The elements of an argument that is a list or a tuple; `None` if it is something else.
+    pub fn elements(&self, argument: Argument) -> Option<impl Iterator<Item = Argument> + use<'a>> {
+        self.walker.sequence(argument.0).map(|spans| spans.iter().map(|&span| Argument(span)))
+    }
+
+    /// An argument as an opaque payload, which holds what was sent, byte for byte where possible.
+    ///
+    /// # Errors
+    /// `ValueError` if the argument cannot stand by itself.
+    pub fn opaque(&self, argument: Argument) -> Result<Pickled, Exception> {
+        self.checked(self.walker.extract(&self.frame, argument.0))
+    }
+
+    /// As [`opaque`](Self::opaque), for the one argument that the object keeps: a large one stays in the
+    /// memory that it arrived in.
+    ///
+    /// # Errors
+    /// As for [`opaque`](Self::opaque).
+    pub fn into_opaque(mut self, argument: Argument) -> Result<Pickled, Exception> {
+        let payload = match std::mem::replace(&mut self.frame, Frame::Small(&[])) {
+            Frame::Small(bytes) => self.walker.extract(bytes, argument.0),
+            Frame::Large(bytes) => self.walker.extract_owned(bytes, argument.0),
+        };
+        self.checked(payload)
+    }
+
+    fn checked(&self, payload: Result<Pickled, PickleError>) -> Result<Pickled, Exception> {
+        let payload = payload
+            .map_err(|error| Exception::value_error(format!("this object cannot be queued: {error}")))?;
+        match payload.code().filter(|_| self.data_only) {
+            None => Ok(payload),
+            Some(code) => Err(Exception::value_error(format!(
+                "this hub takes only data, and the object is made by code ({code}): send lists, dicts, \
+                 strings and numbers"
+            ))),
+        }
+    }
+
+    /// The same call without its first `count` positional arguments.
+    pub(crate) fn skip(self, count: usize) -> Self {
+        Self { args: self.args.get(count..).unwrap_or_default(), ..self }
+    }
+
+    /// A positional argument that must be a str.
+    pub(crate) fn text(&self, position: usize, name: &str) -> Result<String, Exception> {
+        let text = self.args.get(position).and_then(|&span| self.walker.text(&self.frame, span));
+        text.map(str::to_owned).ok_or_else(|| {
+            Exception::type_error(format!("{}() needs a str as its argument '{name}'", self.method()))
+        })
+    }
+
+    /// The only argument, which must be a `Token`.
+    pub(crate) fn token(&self) -> Result<Token, Exception> {
+        let [token] = self.bind(["token"], 1)?;
+        token
+            .and_then(|Argument(span)| self.walker.extract(&self.frame, span).ok()?.decode_instance())
+            .and_then(Token::from_instance)
+            .ok_or_else(|| Exception::type_error(format!("{}() needs a Token", self.method())))
+    }
+
+    /// The `TypeError` for an argument that should have been something else.
+    pub fn wrong_type(&self, expected: &str, got: &Value) -> Exception {
+        Exception::type_error(format!("{}() needs {expected}, not {}", self.method(), got.type_name()))
+    }
+
+    /// The `AttributeError` for a method that the object does not have.
+    pub fn unknown_method(&self) -> Exception {
+        Exception::attribute_error(format!("no method {:?}", self.method()))
+    }
+}

@@ -1,0 +1,164 @@
+//! Replies, written by the hub and read by clients; and the requests that clients send.
+
+use std::io;
+
+use crate::connection::{Connection, Frame};
+use crate::message::Exception;
+use crate::pickle::{Instance, Pickled, Span, Value, Walker};
+
+/// `PROTO 4`, and the kind as a `SHORT_BINUNICODE`; the result's code follows, then [`END`]. The kind is
+/// not memoized, so the memo numbers in a payload's code count from 0 here too.
+const RETURN: &[u8] = b"\x80\x04\x8c\x07#RETURN";
+const ERROR: &[u8] = b"\x80\x04\x8c\x06#ERROR";
+const TRACEBACK: &[u8] = b"\x80\x04\x8c\x0a#TRACEBACK";
+/// `TUPLE2`, `STOP`.
+const END: &[u8] = b"\x86.";
+
+/// Sends `#RETURN` and a value.
+pub(crate) fn send_value(connection: &mut Connection, value: &Value) -> io::Result<()> {
+    if let Value::None = value {
+        // The reply to every put.
+        return connection.send(&[RETURN, b"N", END]);
+    }
+    let mut code = Vec::new();
+    value.encode_into(&mut code, &mut 0);
+    connection.send(&[RETURN, &code, END])
+}
+
+/// Sends `#RETURN` and one payload as it is, without copying it.
+pub(crate) fn send_item(connection: &mut Connection, item: &Pickled) -> io::Result<()> {
+    connection.send(&[RETURN, item.as_bytes(), END])
+}
+
+/// Sends `#RETURN` and a list of payloads.
+pub(crate) fn send_items<'a>(
+    connection: &mut Connection,
+    items: impl Iterator<Item = &'a Pickled>,
+) -> io::Result<()> {
+    // EMPTY_LIST, MARK, the items, APPENDS.
+    let mut code = b"](".to_vec();
+    let mut memo = 0;
+    for item in items {
+        memo += item.append_to(&mut code, memo);
+    }
+    code.push(b'e');
+    connection.send(&[RETURN, &code, END])
+}
+
+/// Sends `#ERROR`: the client raises `exception`.
+pub(crate) fn send_error(connection: &mut Connection, exception: &Exception) -> io::Result<()> {
+    let mut code = Vec::new();
+    exception.encode_into(&mut code);
+    connection.send(&[ERROR, &code, END])
+}
+
+/// Sends `#TRACEBACK`: the client raises `RemoteError(text)`.
+pub(crate) fn send_traceback(connection: &mut Connection, text: &str) -> io::Result<()> {
+    let mut code = Vec::new();
+    // CPython frames the text with lines of dashes, and expects it to end with a line feed.
+    Value::Str(format!("{text}\n")).encode_into(&mut code, &mut 0);
+    connection.send(&[TRACEBACK, &code, END])
+}
+
+/// The pickle of a request `(ident, method, args, kwargs)`.
+pub(crate) fn encode_request(ident: Option<&str>, method: &str, args: &[Value], kwargs: &[(&str, Value)]) -> Vec<u8> {
+    // PROTO 4, MARK, the four parts, TUPLE, STOP.
+    let mut out = b"\x80\x04(".to_vec();
+    let mut memo = 0;
+    Value::from(ident).encode_into(&mut out, &mut memo);
+    Value::from(method).encode_into(&mut out, &mut memo);
+    // MARK, the arguments, TUPLE; the values are not cloned for it.
+    out.push(b'(');
+    args.iter().for_each(|arg| arg.encode_into(&mut out, &mut memo));
+    // TUPLE, EMPTY_DICT, MARK, the names and values, SETITEMS.
+    out.extend(b"t}(");
+    for (name, value) in kwargs {
+        Value::from(*name).encode_into(&mut out, &mut memo);
+        value.encode_into(&mut out, &mut memo);
+    }
+    out.extend(b"ut.");
+    out
+}
+
+/// Where an object lives. Python's `multiprocessing.managers.Token`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// What kind of object it is.
+    pub typeid: String,
+    /// The object's name on its server. Any string.
+    pub ident: String,
+}
+
+impl Token {
+    /// From an instance of Python's class, whose state is `(typeid, address, ident)`.
+    pub(super) fn from_instance(instance: Instance) -> Option<Self> {
+        let Some(Value::Tuple(state)) = instance.state else { return None };
+        match <[Value; 3]>::try_from(state).ok()? {
+            [Value::Str(typeid), _, Value::Str(ident)] => Some(Self { typeid, ident }),
+            _ => None,
+        }
+    }
+}
+
+/// A server's reply, decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// `#RETURN`: the method's result.
+    Return(Value),
+    /// `#ERROR`: the exception that the method raised.
+    Error(Exception),
+    /// `#TRACEBACK` or `#UNSERIALIZABLE`: the request could not be carried out; a text for people.
+    Traceback(String),
+    /// `#PROXY`: the result stays on the server as a new object with these methods.
+    Proxy(Vec<String>, Token),
+}
+
+impl Reply {
+    /// Decodes the pickled tuple `(kind, result)`.
+    ///
+    /// # Errors
+    /// A line that says what is wrong with the message.
+    pub(crate) fn parse(walker: &mut Walker, frame: Frame<'_>) -> Result<Self, String> {
+        let root = walker.walk(&frame).map_err(|error| error.to_string())?;
+        let Some(&[kind, result]) = walker.sequence(root) else {
+            return Err("a reply must be a tuple (kind, result)".into());
+        };
+        let kind = walker.text(&frame, kind).unwrap_or_default();
+        match kind {
+            "#RETURN" => Ok(Self::Return(opaque(walker, frame, result)?.decode())),
+            "#ERROR" => {
+                let error = opaque(walker, frame, result)?;
+                // An exception with a state or a constructor of its own is still named.
+                Ok(Self::Error(match error.decode_instance() {
+                    Some(instance) => instance.into(),
+                    None => Exception::new("", error.type_name(), vec![]),
+                }))
+            }
+            "#TRACEBACK" | "#UNSERIALIZABLE" => match walker.decode(&frame, result) {
+                Value::Str(text) => Ok(Self::Traceback(text)),
+                other => Err(format!("{kind} with {} instead of a str", other.type_name())),
+            },
+            "#PROXY" => proxy(walker, &frame, result),
+            kind => Err(format!("unknown kind of reply {kind:?}")),
+        }
+    }
+}
+
+fn opaque(walker: &Walker, frame: Frame<'_>, span: Span) -> Result<Pickled, String> {
+    match frame {
+        Frame::Small(bytes) => walker.extract(bytes, span),
+        Frame::Large(bytes) => walker.extract_owned(bytes, span),
+    }
+    .map_err(|error| error.to_string())
+}
+
+/// `(exposed, Token)`, where the token is an instance with the state `(typeid, address, ident)`.
+fn proxy(walker: &Walker, frame: &[u8], result: Span) -> Result<Reply, String> {
+    let parts = || {
+        let &[exposed, token] = walker.sequence(result)? else { return None };
+        let exposed = walker.sequence(exposed)?.iter().map(|&name| walker.text(frame, name).map(str::to_owned));
+        let token = Token::from_instance(walker.extract(frame, token).ok()?.decode_instance()?)?;
+        Some(Reply::Proxy(exposed.collect::<Option<_>>()?, token))
+    };
+    parts().ok_or_else(|| "#PROXY without (exposed, token)".into())
+}

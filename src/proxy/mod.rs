@@ -1,0 +1,201 @@
+//! Proxies: objects of another process, whose methods are called over a connection.
+
+mod queue;
+mod remote;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::connection::{Connection, is_gone};
+use crate::error::Error;
+use crate::message::{Reply, Token, encode_request};
+use crate::pickle::{Value, Walker};
+
+pub use queue::QueueProxy;
+pub(crate) use remote::Remote;
+pub use remote::Retry;
+
+use remote::{Failure, exchange, into_error};
+
+/// A connection that was used less than this ago is taken to be alive without a look.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// An object that lives in a manager's server, CPython's included. Python's `BaseProxy`.
+///
+/// Its methods take `&mut self`: a proxy owns one connection, and a connection carries one call at a time.
+/// Another thread needs a proxy of its own, which [`try_clone`](Self::try_clone) makes; Python does the same
+/// behind its users' backs.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use netq::{Answer, BaseManager, Call, Exception, Shared};
+/// # struct Adder;
+/// # impl Shared for Adder {
+/// #     fn exposed(&self) -> &[&'static str] { &["add"] }
+/// #     fn call(&self, call: Call<'_>) -> Result<Answer, Exception> {
+/// #         let [a, b] = call.bind(["a", "b"], 2)?;
+/// #         Ok((call.int(a, 0)? + call.int(b, 0)?).into())
+/// #     }
+/// # }
+/// # let mut manager = BaseManager::new("127.0.0.1:0", b"secret");
+/// # manager.register("get_adder", Arc::new(Adder));
+/// # manager.start()?;
+/// let mut adder = manager.proxy("get_adder", &[])?;
+/// assert_eq!(adder.call("add", &[1.into(), 2.into()])?, 3.into());
+/// assert_eq!(adder.call_with("add", &[1.into()], &[("b", 5.into())])?, 6.into());
+/// # Ok::<(), netq::Error>(())
+/// ```
+pub struct Proxy {
+    remote: Arc<Remote>,
+    token: Token,
+    exposed: Vec<String>,
+    /// Made for the first call.
+    connection: Option<Connection>,
+    used: Instant,
+    walker: Walker,
+}
+
+impl Proxy {
+    pub(crate) fn create(remote: Arc<Remote>, typeid: &str, args: &[Value]) -> Result<Self, Error> {
+        let args: Vec<Value> = [typeid.into()].into_iter().chain(args.iter().cloned()).collect();
+        let created = remote.dispatch("create", &args)?;
+        let parts = || {
+            let Value::Tuple(parts) = created else { return None };
+            let [Value::Str(ident), Value::Tuple(exposed)] = <[Value; 2]>::try_from(parts).ok()? else {
+                return None;
+            };
+            let exposed = exposed.into_iter().map(String::try_from).collect::<Result<_, _>>().ok()?;
+            Some((ident, exposed))
+        };
+        let (ident, exposed) = parts().ok_or_else(|| Error::Protocol("create() without (ident, exposed)".into()))?;
+        Ok(Self::new(remote, Token { typeid: typeid.into(), ident }, exposed))
+    }
+
+    /// A proxy that owns one of the references that the server counts.
+    fn new(remote: Arc<Remote>, token: Token, exposed: Vec<String>) -> Self {
+        Self { remote, token, exposed, connection: None, used: Instant::now(), walker: Walker::new() }
+    }
+
+    /// Which object this is.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The names of the methods that can be called.
+    pub fn exposed(&self) -> &[String] {
+        &self.exposed
+    }
+
+    /// Another proxy of the same object, with a connection of its own: for another thread.
+    ///
+    /// # Errors
+    /// [`Error::RemoteTraceback`] if the object is gone; otherwise those of a connection.
+    pub fn try_clone(&self) -> Result<Self, Error> {
+        self.remote.dispatch("incref", &[self.token.ident.as_str().into()])?;
+        Ok(Self::new(self.remote.clone(), self.token.clone(), self.exposed.clone()))
+    }
+
+    /// Calls a method and waits for its result. In Python: `proxy.method(*args)`.
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::Full`], [`Error::ShutDown`] and [`Error::Raised`] for what the method
+    /// raises; [`Error::RemoteTraceback`] if the object or the method does not exist; [`Error::Lost`] if the
+    /// connection broke and could not, or must not, be replaced.
+    pub fn call(&mut self, method: &str, args: &[Value]) -> Result<Value, Error> {
+        self.call_with(method, args, &[])
+    }
+
+    /// Calls a method with keyword arguments too. In Python: `proxy.method(*args, **kwargs)`.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call).
+    pub fn call_with(&mut self, method: &str, args: &[Value], kwargs: &[(&str, Value)]) -> Result<Value, Error> {
+        let request = encode_request(Some(&self.token.ident), method, args, kwargs);
+        match self.exchange(method, &request)? {
+            Reply::Return(value) => Ok(value),
+            Reply::Proxy(_, token) => {
+                // Nobody will use it: give back the reference that comes with it.
+                let _ = self.remote.dispatch_quickly("decref", &[token.ident.into()]);
+                Err(Error::Protocol(format!("{method}() returns a proxy: use call_for_proxy")))
+            }
+            other => Err(into_error(other)),
+        }
+    }
+
+    /// Calls a method whose result stays on the server: one that Python registered with `method_to_typeid`.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call); [`Error::Protocol`] if the method returns a value after all.
+    pub fn call_for_proxy(&mut self, method: &str, args: &[Value]) -> Result<Self, Error> {
+        let request = encode_request(Some(&self.token.ident), method, args, &[]);
+        match self.exchange(method, &request)? {
+            Reply::Proxy(exposed, token) => Ok(Self::new(self.remote.clone(), token, exposed)),
+            Reply::Return(_) => Err(Error::Protocol(format!("{method}() returns a value: use call"))),
+            other => Err(into_error(other)),
+        }
+    }
+
+    /// One request, one reply; over a new connection if the old one broke and that does no harm.
+    fn exchange(&mut self, method: &str, request: &[u8]) -> Result<Reply, Error> {
+        let mut connection = match self.connection.take() {
+            // A hub that was restarted has closed this: seen before the request is sent, that costs nothing.
+            Some(connection) if self.used.elapsed() > FRESH && is_gone(connection.stream()) => {
+                self.reconnect(&"it closed the connection")?
+            }
+            Some(connection) => connection,
+            None => self.remote.connect_and_accept()?,
+        };
+        loop {
+            match exchange(&mut connection, &mut self.walker, request) {
+                Ok(reply) => {
+                    self.connection = Some(connection);
+                    self.used = Instant::now();
+                    return Ok(reply);
+                }
+                Err(Failure::NotSent(cause)) if self.survives() => connection = self.reconnect(&cause)?,
+                Err(Failure::NoReply(cause)) if self.survives() && self.may_repeat(method) => {
+                    connection = self.reconnect(&cause)?;
+                }
+                Err(failure) => return Err(failure.into_error(method)),
+            }
+        }
+    }
+
+    fn reconnect(&self, cause: &dyn fmt::Display) -> Result<Connection, Error> {
+        if !self.survives() {
+            return self.remote.connect_and_accept();
+        }
+        self.remote.accept(self.remote.reconnect(cause)?)
+    }
+
+    /// Whether the object is still the same one after its server was restarted: netq's registered objects
+    /// are, whose ident is their typeid. CPython's idents are addresses in memory.
+    fn survives(&self) -> bool {
+        self.token.ident == self.token.typeid && !self.remote.retry.patience.is_zero()
+    }
+
+    fn may_repeat(&self, method: &str) -> bool {
+        match method {
+            "get" | "get_nowait" | "get_many" | "qsize" | "empty" | "full" | "join" => true,
+            "put" | "put_nowait" | "put_many" => self.remote.retry.repeat_puts,
+            _ => false,
+        }
+    }
+}
+
+impl Drop for Proxy {
+    /// Gives the reference back, so that the server can drop an object that nobody uses.
+    fn drop(&mut self) {
+        // A server that is gone has dropped everything.
+        if self.connection.as_ref().is_none_or(|connection| !is_gone(connection.stream())) {
+            let _ = self.remote.dispatch_quickly("decref", &[self.token.ident.as_str().into()]);
+        }
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("token", &self.token).field("exposed", &self.exposed).finish_non_exhaustive()
+    }
+}

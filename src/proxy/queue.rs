@@ -1,0 +1,194 @@
+//! A proxy of a queue: `queue.Queue`'s methods as Rust functions.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::pickle::Value;
+use crate::proxy::Proxy;
+
+/// A queue that lives in a manager's server, netq's or CPython's. Python's `queue.Queue`, through a proxy.
+///
+/// ```
+/// use std::time::Duration;
+/// use netq::{BaseManager, Error, SharedQueue};
+///
+/// let mut manager = BaseManager::new("127.0.0.1:0", b"secret");
+/// manager.register("get_task_queue", SharedQueue::new(1));
+/// manager.start()?;
+///
+/// let mut tasks = manager.queue("get_task_queue")?;
+/// tasks.put(("resize", 640))?; // a Python worker gets the tuple ('resize', 640)
+/// assert!(matches!(tasks.try_put("another"), Err(Error::Full)));
+/// assert_eq!(tasks.get()?.to_string(), "('resize', 640)");
+/// assert!(matches!(tasks.get_timeout(Duration::from_millis(1)), Err(Error::Empty)));
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct QueueProxy {
+    proxy: Proxy,
+}
+
+impl QueueProxy {
+    /// Takes a proxy to be one of a queue.
+    pub fn new(proxy: Proxy) -> Self {
+        Self { proxy }
+    }
+
+    /// The proxy, for methods that are not listed here.
+    pub fn proxy(&mut self) -> &mut Proxy {
+        &mut self.proxy
+    }
+
+    /// Another proxy of the same queue, with a connection of its own: for another thread.
+    ///
+    /// # Errors
+    /// As for [`Proxy::try_clone`].
+    pub fn try_clone(&self) -> Result<Self, Error> {
+        self.proxy.try_clone().map(Self::new)
+    }
+
+    /// Puts an item, waiting for as long as the queue is full. Python's `put(item)`.
+    ///
+    /// # Errors
+    /// As for [`Proxy::call`]. After [`Error::Lost`] the item may be in the queue or not.
+    pub fn put(&mut self, item: impl Into<Value>) -> Result<(), Error> {
+        self.proxy.call("put", &[item.into()]).map(drop)
+    }
+
+    /// Puts an item, waiting at most `timeout`. Python's `put(item, timeout=seconds)`.
+    ///
+    /// # Errors
+    /// [`Error::Full`] when the time is over; otherwise as for [`put`](Self::put).
+    pub fn put_timeout(&mut self, item: impl Into<Value>, timeout: Duration) -> Result<(), Error> {
+        self.proxy.call("put", &[item.into(), true.into(), timeout.as_secs_f64().into()]).map(drop)
+    }
+
+    /// Puts an item if there is room now. Python's `put_nowait(item)`.
+    ///
+    /// # Errors
+    /// [`Error::Full`] if there is none; otherwise as for [`put`](Self::put).
+    pub fn try_put(&mut self, item: impl Into<Value>) -> Result<(), Error> {
+        self.proxy.call("put", &[item.into(), false.into()]).map(drop)
+    }
+
+    /// Puts several items in one exchange, and says how many went in: fewer than given if the queue was full
+    /// for longer than `timeout`, where `None` is for ever. netq's own; CPython's manager has no such method.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub fn put_many(&mut self, items: Vec<Value>, timeout: Option<Duration>) -> Result<usize, Error> {
+        let args = [Value::List(items), true.into(), seconds(timeout)];
+        count(self.proxy.call("put_many", &args)?)
+    }
+
+    /// Takes the first item, waiting for as long as there is none. Python's `get()`.
+    ///
+    /// What has no Rust counterpart, such as an instance of a Python class, comes as [`Value::Opaque`] and
+    /// can be put again as it is.
+    ///
+    /// # Errors
+    /// As for [`Proxy::call`].
+    pub fn get(&mut self) -> Result<Value, Error> {
+        self.proxy.call("get", &[])
+    }
+
+    /// Takes the first item, waiting at most `timeout`. Python's `get(timeout=seconds)`.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] when the time is over; otherwise as for [`Proxy::call`].
+    pub fn get_timeout(&mut self, timeout: Duration) -> Result<Value, Error> {
+        self.proxy.call("get", &[true.into(), timeout.as_secs_f64().into()])
+    }
+
+    /// Takes the first item if there is one now. Python's `get_nowait()`.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] if there is none; otherwise as for [`Proxy::call`].
+    pub fn try_get(&mut self) -> Result<Value, Error> {
+        self.proxy.call("get", &[false.into()])
+    }
+
+    /// Waits for one item, at most `timeout` (`None` is for ever), and takes what is there, up to
+    /// `max_items`, in one exchange. netq's own; CPython's manager has no such method.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] when the time is over; otherwise as for [`Proxy::call`].
+    pub fn get_many(&mut self, max_items: usize, timeout: Option<Duration>) -> Result<Vec<Value>, Error> {
+        let args = [max_items.into(), true.into(), seconds(timeout)];
+        match self.proxy.call("get_many", &args)? {
+            Value::List(items) => Ok(items),
+            other => Err(unexpected("a list", &other)),
+        }
+    }
+
+    /// How many items are in the queue now. Python's `qsize()`.
+    ///
+    /// # Errors
+    /// As for [`Proxy::call`].
+    pub fn qsize(&mut self) -> Result<usize, Error> {
+        count(self.proxy.call("qsize", &[])?)
+    }
+
+    /// Whether the queue is empty now. Python's `empty()`.
+    ///
+    /// # Errors
+    /// As for [`Proxy::call`].
+    pub fn is_empty(&mut self) -> Result<bool, Error> {
+        truth(self.proxy.call("empty", &[])?)
+    }
+
+    /// Whether the queue is full now. Python's `full()`.
+    ///
+    /// # Errors
+    /// As for [`Proxy::call`].
+    pub fn is_full(&mut self) -> Result<bool, Error> {
+        truth(self.proxy.call("full", &[])?)
+    }
+
+    /// Tells the queue that the work on an item that was taken is done. Python's `task_done()`.
+    ///
+    /// # Errors
+    /// [`Error::Raised`] with a `ValueError` if more were done than put; otherwise as for [`Proxy::call`].
+    pub fn task_done(&mut self) -> Result<(), Error> {
+        self.proxy.call("task_done", &[]).map(drop)
+    }
+
+    /// Waits until the work on all items is done. Python's `join()`.
+    ///
+    /// # Errors
+    /// As for [`Proxy::call`].
+    pub fn join(&mut self) -> Result<(), Error> {
+        self.proxy.call("join", &[]).map(drop)
+    }
+
+    /// Ends the queue: puts fail from now on, gets once it is empty, or at once if `immediate`. Python's
+    /// `shutdown(immediate)`, new in 3.13.
+    ///
+    /// # Errors
+    /// As for [`Proxy::call`].
+    pub fn shutdown(&mut self, immediate: bool) -> Result<(), Error> {
+        self.proxy.call("shutdown", &[immediate.into()]).map(drop)
+    }
+}
+
+fn seconds(timeout: Option<Duration>) -> Value {
+    timeout.map(|timeout| timeout.as_secs_f64()).into()
+}
+
+fn count(value: Value) -> Result<usize, Error> {
+    match value {
+        Value::Int(number) if number >= 0 => Ok(number as usize),
+        other => Err(unexpected("a count", &other)),
+    }
+}
+
+fn truth(value: Value) -> Result<bool, Error> {
+    match value {
+        Value::Bool(flag) => Ok(flag),
+        other => Err(unexpected("a bool", &other)),
+    }
+}
+
+fn unexpected(expected: &str, got: &Value) -> Error {
+    Error::Protocol(format!("expected {expected}, got {}", got.type_name()))
+}

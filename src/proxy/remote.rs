@@ -1,0 +1,213 @@
+//! How to reach a server: where it is, with which key, and with how much patience.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::connection::{AuthKey, Connection, FrameError, Stranger};
+use crate::error::Error;
+use crate::message::{Reply, encode_request};
+use crate::pickle::{Value, Walker};
+
+/// How long to wait for a connection to be made, and again for its handshake.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Replies may be as long as Python makes them; memory is taken as the bytes arrive.
+const NO_LIMIT: u64 = u32::MAX as u64;
+
+/// What a proxy does when its connection breaks: reconnect, and how.
+///
+/// A call that did not reach the server is sent again, and so is one whose repetition does no harm, such as
+/// `qsize` or `get`. A `put` whose reply did not come may have been carried out: it is repeated only if
+/// [`repeat_puts`](Self::repeat_puts) says so, and is [`Error::Lost`] otherwise.
+///
+/// ```
+/// use std::time::Duration;
+/// use netq::Retry;
+///
+/// let stubborn = Retry { patience: Duration::from_secs(600), ..Retry::default() };
+/// let not_at_all = Retry::never();
+/// assert!(not_at_all.patience.is_zero() && !stubborn.repeat_puts);
+/// ```
+#[derive(Clone)]
+pub struct Retry {
+    /// For how long to try to reconnect before giving up. 30 seconds; zero for not at all.
+    pub patience: Duration,
+    /// Whether to repeat a `put` of which it is not known whether it was carried out: then an item may be
+    /// queued twice. Off.
+    pub repeat_puts: bool,
+    /// Receives a line when the connection is lost, and one when it is back.
+    pub notify: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Retry {
+    /// Every broken connection is an error at once.
+    pub fn never() -> Self {
+        Self { patience: Duration::ZERO, ..Self::default() }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { patience: Duration::from_secs(30), repeat_puts: false, notify: Arc::new(|_| {}) }
+    }
+}
+
+impl fmt::Debug for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("patience", &self.patience)
+            .field("repeat_puts", &self.repeat_puts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A server as its clients know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote {
+    address: String,
+    key: AuthKey,
+    pub(super) retry: Retry,
+}
+
+impl Remote {
+    pub(crate) fn new(address: String, key: AuthKey, retry: Retry) -> Self {
+        Self { address, key, retry }
+    }
+
+    /// Makes a connection, once. Python's `multiprocessing.connection.Client`.
+    pub(super) fn connect(&self, patience: Duration) -> Result<Connection, Error> {
+        let unreachable = |source| Error::Connect { address: self.address.clone(), source };
+        let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
+        for address in self.address.to_socket_addrs().map_err(unreachable)? {
+            match TcpStream::connect_timeout(&address, patience) {
+                Ok(stream) => {
+                    return Stranger::new(Arc::new(stream), patience)
+                        .map_err(Into::into)
+                        .and_then(|stranger| stranger.introduce(&self.key, NO_LIMIT))
+                        .map_err(|source| Error::Handshake { address: self.address.clone(), source });
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(unreachable(failure))
+    }
+
+    /// Makes a connection, trying again for as long as the retry policy says. `cause` is what broke the one
+    /// before.
+    pub(super) fn reconnect(&self, cause: &dyn fmt::Display) -> Result<Connection, Error> {
+        const LONGEST: Duration = Duration::from_secs(2);
+        let deadline = Instant::now() + self.retry.patience;
+        (self.retry.notify)(&format!("lost the hub at {} ({cause}): reconnecting", self.address));
+        let mut pause = Duration::from_millis(20);
+        loop {
+            match self.connect(CONNECT) {
+                Ok(connection) => {
+                    (self.retry.notify)(&format!("back at the hub at {}", self.address));
+                    return Ok(connection);
+                }
+                // Only a hub that is not there can come back; a wrong key stays wrong.
+                Err(error) if may_pass(&error) && Instant::now() + pause < deadline => thread::sleep(pause),
+                Err(error) => return Err(error),
+            }
+            pause = (pause * 2).min(LONGEST);
+        }
+    }
+
+    /// Calls one of the server's own methods, over a connection that serves only that.
+    pub(crate) fn dispatch(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
+        let mut connection = self.connect(CONNECT)?;
+        dispatch(&mut connection, method, args)
+    }
+
+    /// As [`dispatch`](Self::dispatch), for what is only a courtesy: not worth a long wait.
+    pub(super) fn dispatch_quickly(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
+        let mut connection = self.connect(Duration::from_secs(1))?;
+        connection.stream().set_read_timeout(Some(Duration::from_secs(1))).map_err(|e| lost(method, e))?;
+        dispatch(&mut connection, method, args)
+    }
+
+    /// A connection on which proxies' calls can be made, out of a fresh one.
+    pub(super) fn accept(&self, mut connection: Connection) -> Result<Connection, Error> {
+        // Python sends its process's and thread's name; it helps to tell clients apart.
+        let name = thread::current().name().unwrap_or("netq").to_owned();
+        dispatch(&mut connection, "accept_connection", &[name.into()])?;
+        Ok(connection)
+    }
+
+    pub(super) fn connect_and_accept(&self) -> Result<Connection, Error> {
+        self.accept(self.connect(CONNECT)?)
+    }
+}
+
+fn dispatch(connection: &mut Connection, method: &str, args: &[Value]) -> Result<Value, Error> {
+    let request = encode_request(None, method, args, &[]);
+    let reply = exchange(connection, &mut Walker::new(), &request).map_err(|failure| failure.into_error(method))?;
+    match reply {
+        Reply::Return(value) => Ok(value),
+        other => Err(into_error(other)),
+    }
+}
+
+/// The error that a reply other than `#RETURN` is.
+pub(super) fn into_error(reply: Reply) -> Error {
+    match reply {
+        Reply::Error(exception) => exception.into(),
+        Reply::Traceback(text) => Error::RemoteTraceback(text),
+        Reply::Return(_) | Reply::Proxy(..) => Error::Protocol("a result of a kind that was not asked for".into()),
+    }
+}
+
+/// How an exchange of a request for a reply fails.
+pub(super) enum Failure {
+    /// Nothing of the request can have been understood.
+    NotSent(io::Error),
+    /// The request was sent, and no reply came.
+    NoReply(io::Error),
+    /// A reply came, but not one that makes sense.
+    Nonsense(String),
+}
+
+impl Failure {
+    pub(super) fn into_error(self, method: &str) -> Error {
+        match self {
+            Self::NotSent(source) | Self::NoReply(source) => lost(method, source),
+            Self::Nonsense(what) => Error::Protocol(what),
+        }
+    }
+}
+
+fn lost(method: &str, source: io::Error) -> Error {
+    Error::Lost { method: method.into(), source }
+}
+
+/// Sends a request and waits for its reply.
+pub(super) fn exchange(connection: &mut Connection, walker: &mut Walker, request: &[u8]) -> Result<Reply, Failure> {
+    // A frame that was not written whole is not a request yet.
+    connection.send(&[request]).map_err(Failure::NotSent)?;
+    match connection.receive() {
+        Ok(Some(frame)) => Reply::parse(walker, frame).map_err(Failure::Nonsense),
+        Ok(None) => {
+            Err(Failure::NoReply(io::Error::new(ErrorKind::UnexpectedEof, "the hub closed the connection")))
+        }
+        Err(FrameError::Io(error)) => Err(Failure::NoReply(error)),
+        Err(FrameError::Truncated) => {
+            Err(Failure::NoReply(io::Error::new(ErrorKind::UnexpectedEof, "the hub stopped in mid-reply")))
+        }
+        Err(error) => Err(Failure::Nonsense(error.to_string())),
+    }
+}
+
+/// Whether an attempt to connect may succeed later.
+fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::Connect { .. } => true,
+        // A hub that stops in the middle of a handshake.
+        Error::Handshake { source: crate::connection::HandshakeError::Frame(_), .. } => true,
+        Error::Lost { .. } => true,
+        _ => false,
+    }
+}
