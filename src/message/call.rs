@@ -57,12 +57,12 @@ impl<'a> Request<'a> {
         let root = walker.walk(&frame).map_err(|error| format!("UnpicklingError: {error}"))?;
         let walker: &'a Walker = walker;
         let shape = || format!("ValueError: {SHAPE}");
-        let &[ident, method, args, kwargs] = walker.sequence(root).ok_or_else(shape)? else {
+        let &[ident, method, args, kwargs] = walker.sequence(&frame, root).ok_or_else(shape)? else {
             return Err(shape());
         };
-        let pairs = walker.pairs(kwargs).ok_or_else(shape)?;
+        let pairs = walker.pairs(&frame, kwargs).ok_or_else(shape)?;
         let texts = pairs.iter().step_by(2).chain([&method]);
-        if !texts.copied().all(|span| walker.text(&frame, span).is_some()) || walker.sequence(args).is_none() {
+        if !texts.copied().all(|span| walker.text(&frame, span).is_some()) || walker.sequence(&frame, args).is_none() {
             return Err(shape());
         }
         let ident = match walker.text(&frame, ident) {
@@ -88,8 +88,8 @@ impl<'a> Request<'a> {
         Call {
             walker: self.walker,
             data_only,
-            args: self.walker.sequence(self.args).unwrap_or_default(),
-            kwargs: self.walker.pairs(self.kwargs).unwrap_or_default(),
+            args: self.walker.sequence(&self.frame, self.args).unwrap_or_default(),
+            kwargs: self.walker.pairs(&self.frame, self.kwargs).unwrap_or_default(),
             frame: self.frame,
             method: self.method,
             caller,
@@ -218,7 +218,7 @@ impl<'a> Call<'a> {
 
     /// The elements of an argument that is a list or a tuple; `None` if it is something else.
     pub fn elements(&self, argument: Argument) -> Option<impl Iterator<Item = Argument> + use<'a>> {
-        self.walker.sequence(argument.0).map(|spans| spans.iter().map(|&span| Argument(span)))
+        self.walker.sequence(&self.frame, argument.0).map(|spans| spans.iter().map(|&span| Argument(span)))
     }
 
     /// An argument as an opaque payload, which holds what was sent, byte for byte where possible.

@@ -120,7 +120,7 @@ impl Reply {
     /// A line that says what is wrong with the message.
     pub(crate) fn parse(walker: &mut Walker, frame: Frame<'_>) -> Result<Self, String> {
         let root = walker.walk(&frame).map_err(|error| error.to_string())?;
-        let Some(&[kind, result]) = walker.sequence(root) else {
+        let Some(&[kind, result]) = walker.sequence(&frame, root) else {
             return Err("a reply must be a tuple (kind, result)".into());
         };
         let kind = walker.text(&frame, kind).unwrap_or_default();
@@ -155,8 +155,8 @@ fn opaque(walker: &Walker, frame: Frame<'_>, span: Span) -> Result<Pickled, Stri
 /// `(exposed, Token)`, where the token is an instance with the state `(typeid, address, ident)`.
 fn proxy(walker: &Walker, frame: &[u8], result: Span) -> Result<Reply, String> {
     let parts = || {
-        let &[exposed, token] = walker.sequence(result)? else { return None };
-        let exposed = walker.sequence(exposed)?.iter().map(|&name| walker.text(frame, name).map(str::to_owned));
+        let &[exposed, token] = walker.sequence(frame, result)? else { return None };
+        let exposed = walker.sequence(frame, exposed)?.iter().map(|&name| walker.text(frame, name).map(str::to_owned));
         let token = Token::from_instance(walker.extract(frame, token).ok()?.decode_instance()?)?;
         Some(Reply::Proxy(exposed.collect::<Option<_>>()?, token))
     };
