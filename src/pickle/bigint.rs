@@ -146,12 +146,7 @@ mod tests {
     #[test]
     fn prints_as_the_standard_library_does() {
         for shift in 0..127 {
-            for number in [
-                1_i128 << shift,
-                -(1 << shift),
-                (1 << shift) - 1,
-                i128::MIN >> shift,
-            ] {
+            for number in [1_i128 << shift, -(1 << shift), (1 << shift) - 1, i128::MIN >> shift] {
                 assert_eq!(BigInt::from(number).to_string(), number.to_string());
             }
         }
@@ -164,10 +159,6 @@ mod tests {
         let text = BigInt::from_le_bytes(&bytes).to_string();
         assert!(text.starts_with("0x12000") && text.len() == 2_000_004);
         bytes.push(0xff);
-        assert!(
-            BigInt::from_le_bytes(&bytes)
-                .to_string()
-                .starts_with("-0xee")
-        );
+        assert!(BigInt::from_le_bytes(&bytes).to_string().starts_with("-0xee"));
     }
 }

@@ -76,13 +76,7 @@ macro_rules! from_large_int {
     )*};
 }
 
-from_large_int!(
-    u64 as u128,
-    usize as u128,
-    isize as i128,
-    i128 as i128,
-    u128 as u128
-);
+from_large_int!(u64 as u128, usize as u128, isize as i128, i128 as i128, u128 as u128);
 
 impl From<f32> for Value {
     fn from(number: f32) -> Self {
@@ -322,9 +316,6 @@ mod tests {
         assert_eq!(Value::from(BTreeSet::from([1, 2])).to_string(), "{1, 2}");
         assert_eq!(Value::from(vec!["a", "b"]).to_string(), "['a', 'b']");
         assert_eq!(Value::from(vec![1_u8, 2]).to_string(), r"b'\x01\x02'");
-        assert_eq!(
-            Value::from(Some((1, None::<bool>))).to_string(),
-            "(1, None)"
-        );
+        assert_eq!(Value::from(Some((1, None::<bool>))).to_string(), "(1, None)");
     }
 }

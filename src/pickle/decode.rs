@@ -32,9 +32,7 @@ impl Pickled {
     /// assert_eq!(opaque.to_string(), "<datetime.date>");
     /// ```
     pub fn decode(&self) -> Value {
-        Decoder::default()
-            .run(self)
-            .unwrap_or_else(|| Value::Opaque(self.clone()))
+        Decoder::default().run(self).unwrap_or_else(|| Value::Opaque(self.clone()))
     }
 }
 
@@ -50,12 +48,7 @@ pub(super) fn atom(i: &Instr<'_>) -> Option<Value> {
         byte::INT => Value::Int(line(i)?.parse().ok()?),
         byte::LONG => {
             let text = line(i)?;
-            Value::from(
-                text.strip_suffix('L')
-                    .unwrap_or(text)
-                    .parse::<i128>()
-                    .ok()?,
-            )
+            Value::from(text.strip_suffix('L').unwrap_or(text).parse::<i128>().ok()?)
         }
         byte::BININT1 | byte::BININT2 => Value::Int(little_endian(i.data)),
         byte::BININT => Value::Int(i32::from_le_bytes(i.data.try_into().ok()?).into()),
@@ -122,9 +115,7 @@ fn unescape(data: &[u8]) -> Option<String> {
 /// Python 2's string literal, when it holds no escapes.
 fn unquote(data: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(data).ok()?.trim_ascii();
-    let inner = ['\'', '"']
-        .iter()
-        .find_map(|&quote| text.strip_prefix(quote)?.strip_suffix(quote))?;
+    let inner = ['\'', '"'].iter().find_map(|&quote| text.strip_prefix(quote)?.strip_suffix(quote))?;
     (inner.is_ascii() && !inner.contains('\\')).then(|| inner.to_owned())
 }
 
@@ -160,10 +151,7 @@ impl Decoder {
         }
         let definitions = &walker.memo.definitions;
 
-        let mut pieces = vec![Piece {
-            pos: 0,
-            end: code.len(),
-        }];
+        let mut pieces = vec![Piece { pos: 0, end: code.len() }];
         while let Some(piece) = pieces.last_mut() {
             let Some(i) = Reader::new(&code[..piece.end], piece.pos).next().ok()? else {
                 pieces.pop();

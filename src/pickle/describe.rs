@@ -52,14 +52,9 @@ impl Pickled {
                 .text(bytes, module)
                 .zip(walker.text(bytes, name))
                 .map(|(module, name)| format!("{module}.{name}")),
-            None => i
-                .two_lines()
-                .map(|(module, name)| format!("{module}.{name}")),
+            None => i.two_lines().map(|(module, name)| format!("{module}.{name}")),
         };
-        Some(Code {
-            opcode: i.op.name,
-            global,
-        })
+        Some(Code { opcode: i.op.name, global })
     }
 
     /// The name of the object's type: `str`, `list`, or of an instance what makes it, which is
@@ -117,19 +112,12 @@ fn type_name(walker: &Walker, bytes: &[u8], root: Span) -> Option<String> {
 }
 
 /// Module and name of the global at `span`.
-pub(super) fn global<'a>(
-    walker: &Walker,
-    bytes: &'a [u8],
-    span: Span,
-) -> Option<(&'a str, &'a str)> {
+pub(super) fn global<'a>(walker: &Walker, bytes: &'a [u8], span: Span) -> Option<(&'a str, &'a str)> {
     if let Some(i) = walker.atom(bytes, span) {
-        return (i.byte == byte::GLOBAL)
-            .then(|| std::str::from_utf8(i.data).ok()?.split_once('\n'))?;
+        return (i.byte == byte::GLOBAL).then(|| std::str::from_utf8(i.data).ok()?.split_once('\n'))?;
     }
     match walker.elements(bytes, span)? {
-        (Kind::Global, &[module, name]) => {
-            Some((walker.text(bytes, module)?, walker.text(bytes, name)?))
-        }
+        (Kind::Global, &[module, name]) => Some((walker.text(bytes, module)?, walker.text(bytes, name)?)),
         _ => None,
     }
 }

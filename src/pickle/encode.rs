@@ -71,16 +71,10 @@ fn encode(value: &Value, out: &mut Vec<u8>, memo: &mut usize) -> bool {
                 out.push(byte::BINFLOAT);
                 out.extend_from_slice(&number.to_be_bytes());
             }
-            Value::Str(text) => counted(
-                [byte::SHORT_BINUNICODE, byte::BINUNICODE, byte::BINUNICODE8],
-                text.as_bytes(),
-                out,
-            ),
-            Value::Bytes(data) => counted(
-                [byte::SHORT_BINBYTES, byte::BINBYTES, byte::BINBYTES8],
-                data,
-                out,
-            ),
+            Value::Str(text) => {
+                counted([byte::SHORT_BINUNICODE, byte::BINUNICODE, byte::BINUNICODE8], text.as_bytes(), out)
+            }
+            Value::Bytes(data) => counted([byte::SHORT_BINBYTES, byte::BINBYTES, byte::BINBYTES8], data, out),
             Value::Tuple(items) => {
                 let opcode = match items.len() {
                     0 => byte::EMPTY_TUPLE,
@@ -152,10 +146,7 @@ fn int(number: i64, out: &mut Vec<u8>) {
         out.push(byte::BININT);
         out.extend_from_slice(&number.to_le_bytes());
     } else {
-        long(
-            super::bigint::BigInt::from(i128::from(number)).as_le_bytes(),
-            out,
-        );
+        long(super::bigint::BigInt::from(i128::from(number)).as_le_bytes(), out);
     }
 }
 

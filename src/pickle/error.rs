@@ -125,59 +125,35 @@ impl fmt::Display for PickleError {
                 write!(f, "opcode {opcode} at offset {at} is refused: {why}")
             }
             Self::UnknownProtocol { at, version } => {
-                write!(
-                    f,
-                    "pickle protocol {version} at offset {at} is unknown (0 to 5 are known)"
-                )
+                write!(f, "pickle protocol {version} at offset {at} is unknown (0 to 5 are known)")
             }
             Self::Underflow { at, opcode } => {
                 write!(f, "{opcode} at offset {at} finds too little on the stack")
             }
             Self::BadArgument { at, opcode } => {
-                write!(
-                    f,
-                    "{opcode} at offset {at} has an argument that cannot be read"
-                )
+                write!(f, "{opcode} at offset {at} has an argument that cannot be read")
             }
             Self::NoSuchMemo { at, number } => {
-                write!(
-                    f,
-                    "memo entry {number}, wanted at offset {at}, is not defined"
-                )
+                write!(f, "memo entry {number}, wanted at offset {at}, is not defined")
             }
-            Self::TooManyPending { at } => write!(
-                f,
-                "more than {} objects are pending on the stack at offset {at}",
-                super::MAX_PENDING
-            ),
-            Self::TooManyMemos { at } => write!(
-                f,
-                "more than {} objects are memoized at offset {at}",
-                super::MAX_MEMO
-            ),
+            Self::TooManyPending { at } => {
+                write!(f, "more than {} objects are pending on the stack at offset {at}", super::MAX_PENDING)
+            }
+            Self::TooManyMemos { at } => {
+                write!(f, "more than {} objects are memoized at offset {at}", super::MAX_MEMO)
+            }
             Self::TooLong { len } => {
-                write!(
-                    f,
-                    "a pickle of {len} bytes is too long ({} at most)",
-                    u32::MAX
-                )
+                write!(f, "a pickle of {len} bytes is too long ({} at most)", u32::MAX)
             }
             Self::Unfinished { at, pending } => {
-                write!(
-                    f,
-                    "STOP at offset {at} finds {pending} objects on the stack, not one"
-                )
+                write!(f, "STOP at offset {at} finds {pending} objects on the stack, not one")
             }
             Self::TrailingBytes { at, count } => {
-                write!(
-                    f,
-                    "{count} bytes follow the pickle's STOP, from offset {at}"
-                )
+                write!(f, "{count} bytes follow the pickle's STOP, from offset {at}")
             }
-            Self::Expansion { limit } => write!(
-                f,
-                "the message's shared objects would be copied to more than {limit} bytes"
-            ),
+            Self::Expansion { limit } => {
+                write!(f, "the message's shared objects would be copied to more than {limit} bytes")
+            }
             Self::ForeignSpan => f.write_str("the span is not one of the pickle that was walked"),
         }
     }

@@ -83,7 +83,7 @@ impl Walker {
     /// # Errors
     /// [`PickleError::ForeignSpan`], or [`PickleError::Expansion`] when this message's payloads
     /// share too much.
-    pub fn extract(&mut self, bytes: &[u8], span: Span) -> Result<Pickled, PickleError> {
+    pub fn extract(&self, bytes: &[u8], span: Span) -> Result<Pickled, PickleError> {
         let code = self.checked(bytes, span)?;
         if self.self_contained(bytes, span) {
             let mut code = code.to_vec();
@@ -100,11 +100,7 @@ impl Walker {
     ///
     /// # Errors
     /// Those of [`extract`](Self::extract).
-    pub fn extract_owned(
-        &mut self,
-        mut bytes: Vec<u8>,
-        span: Span,
-    ) -> Result<Pickled, PickleError> {
+    pub fn extract_owned(&self, mut bytes: Vec<u8>, span: Span) -> Result<Pickled, PickleError> {
         let len = self.checked(&bytes, span)?.len();
         let most = len >= KEEP_BUFFER && len > bytes.capacity() / 2;
         if !most || !self.self_contained(&bytes, span) {
@@ -127,7 +123,7 @@ impl Walker {
             skip: self.skips.partition_point(|&at| at < pos),
             definition: self.memo.definitions.partition_point(|d| d.at < pos),
             reference: self.references.partition_point(|r| r.at < pos),
-            start: (self.inline.by_start)
+            start: (self.inline.borrow().by_start)
                 .partition_point(|&d| self.memo.definitions[d as usize].start < pos),
         }
     }
@@ -137,7 +133,7 @@ impl Walker {
         let skip = self.skips.get(next.skip).map_or(end, |&at| at);
         let definition = (self.memo.definitions.get(next.definition)).map_or(end, |d| d.at);
         let reference = self.references.get(next.reference).map_or(end, |r| r.at);
-        let started = self.inline.by_start.get(next.start).copied();
+        let started = self.inline.borrow().by_start.get(next.start).copied();
         let start = started.map_or(end, |d| self.memo.definitions[d as usize].start);
         let at = skip.min(definition).min(reference).min(start);
         if at >= end {
@@ -170,12 +166,10 @@ impl Walker {
         let from = self.cursors(span.start);
         let to = self.cursors(span.end);
         let definitions = from.definition as u32..to.definition as u32;
-        self.references[from.reference..to.reference]
-            .iter()
-            .all(|r| {
-                definitions.contains(&r.definition)
-                    && width(r.definition - definitions.start) <= opcode_end(bytes, r.at) - r.at
-            })
+        self.references[from.reference..to.reference].iter().all(|r| {
+            definitions.contains(&r.definition)
+                && width(r.definition - definitions.start) <= opcode_end(bytes, r.at) - r.at
+        })
     }
 
     /// Edits self-contained code in place. It is in `bytes` at `offset`, and its new length is
@@ -216,9 +210,9 @@ impl Walker {
     }
 
     /// Extracts code that refers to objects outside of it.
-    fn inline(&mut self, bytes: &[u8], span: Span) -> Result<Pickled, PickleError> {
+    fn inline(&self, bytes: &[u8], span: Span) -> Result<Pickled, PickleError> {
         let definitions = &self.memo.definitions;
-        let scratch = &mut self.inline;
+        let mut scratch = self.inline.borrow_mut();
         if scratch.by_start.is_empty() {
             scratch.numbers.resize(definitions.len(), (0, 0));
             scratch.by_start.extend(0..definitions.len() as u32);
@@ -228,11 +222,12 @@ impl Walker {
             });
         }
         scratch.payload += 1;
+        drop(scratch);
 
         let mut out = Out {
             code: Vec::with_capacity(span.len()),
             memos: 0,
-            limit: span.len() + self.inline.allowance,
+            limit: span.len() + self.inline.borrow().allowance,
         };
         let mut pieces = vec![self.piece(span.start, span.end)];
         while let Some(piece) = pieces.last_mut() {
@@ -240,8 +235,7 @@ impl Walker {
             let at = edit.as_ref().map_or(piece.end, |&(at, _)| at);
             if !matches!(edit, Some((_, Edit::Start(_)))) {
                 self.allow(&out, (at - piece.pos) as usize)?;
-                out.code
-                    .extend_from_slice(&bytes[piece.pos as usize..at as usize]);
+                out.code.extend_from_slice(&bytes[piece.pos as usize..at as usize]);
                 piece.pos = at;
             }
             let Some((at, edit)) = edit else {
@@ -283,7 +277,8 @@ impl Walker {
                         out.get(number);
                         *piece = self.piece(end, piece.end);
                     } else {
-                        self.inline.numbers[index as usize] = (self.inline.payload, out.memos);
+                        let scratch = &mut *self.inline.borrow_mut();
+                        scratch.numbers[index as usize] = (scratch.payload, out.memos);
                         out.memos += 1;
                         out.code.push(byte::MEMOIZE);
                         piece.pos = opcode_end(bytes, at);
@@ -292,29 +287,24 @@ impl Walker {
             }
         }
         self.allow(&out, 0)?;
-        self.inline.allowance -= out.code.len().saturating_sub(span.len());
+        self.inline.borrow_mut().allowance -= out.code.len().saturating_sub(span.len());
         Ok(Pickled::new(out.code, 0, out.memos, true))
     }
 
     fn piece(&self, pos: u32, end: u32) -> Piece {
-        Piece {
-            pos,
-            end,
-            next: self.cursors(pos),
-        }
+        Piece { pos, end, next: self.cursors(pos) }
     }
 
     /// The number that a definition has in the payload that is being written.
     fn number(&self, definition: u32) -> Option<u32> {
-        let (payload, number) = self.inline.numbers[definition as usize];
-        (payload == self.inline.payload).then_some(number)
+        let scratch = self.inline.borrow();
+        let (payload, number) = scratch.numbers[definition as usize];
+        (payload == scratch.payload).then_some(number)
     }
 
     fn allow(&self, out: &Out, more: usize) -> Result<(), PickleError> {
         if out.code.len() + more > out.limit {
-            return Err(PickleError::Expansion {
-                limit: self.inline.limit,
-            });
+            return Err(PickleError::Expansion { limit: self.inline.borrow().limit });
         }
         Ok(())
     }
@@ -336,11 +326,7 @@ impl Out {
 /// The shortest GET of a memo number.
 pub(super) fn get(code: &mut [u8; 5], number: u32) -> &[u8] {
     code[1..].copy_from_slice(&number.to_le_bytes());
-    code[0] = if number < 256 {
-        byte::BINGET
-    } else {
-        byte::LONG_BINGET
-    };
+    code[0] = if number < 256 { byte::BINGET } else { byte::LONG_BINGET };
     &code[..width(number) as usize]
 }
 

@@ -38,8 +38,7 @@ impl Pickled {
         let bytes = self.as_bytes();
         let mut walker = Walker::new();
         let root = walker.walk_code(bytes).ok()?;
-        let (Kind::Instance, &[callable, args, ref states @ ..]) = walker.elements(bytes, root)?
-        else {
+        let (Kind::Instance, &[callable, args, ref states @ ..]) = walker.elements(bytes, root)? else {
             return None;
         };
         let state = states.last().copied();

@@ -160,10 +160,7 @@ mod tests {
             ("\"'", r#"'"\''"#),
             ("\\\n\r\t\0\x7f", r"'\\\n\r\t\x00\x7f'"),
             ("é\u{301}漢🦀", "'é\u{301}漢🦀'"),
-            (
-                "\u{a0}\u{ad}\u{2028}\u{e000}\u{f0000}",
-                r"'\xa0\xad\u2028\ue000\U000f0000'",
-            ),
+            ("\u{a0}\u{ad}\u{2028}\u{e000}\u{f0000}", r"'\xa0\xad\u2028\ue000\U000f0000'"),
         ] {
             assert_eq!(repr(s), text);
         }
@@ -182,10 +179,7 @@ mod tests {
             (Tuple(vec![Int(1)]), "(1,)"),
             (Tuple(vec![Int(1), None]), "(1, None)"),
             (List(vec![Bool(true)]), "[True]"),
-            (
-                Dict(vec![(Str("a".into()), Int(1)), (Int(2), List(vec![]))]),
-                "{'a': 1, 2: []}",
-            ),
+            (Dict(vec![(Str("a".into()), Int(1)), (Int(2), List(vec![]))]), "{'a': 1, 2: []}"),
             (Set(vec![]), "set()"),
             (Set(vec![Int(1), Int(2)]), "{1, 2}"),
             (FrozenSet(vec![]), "frozenset()"),

@@ -56,11 +56,7 @@ impl Memo {
         }
         let index = known.unwrap_or(count as u32);
         if known.is_none() {
-            self.definitions.push(Definition {
-                at: at as u32,
-                start,
-                end: start,
-            });
+            self.definitions.push(Definition { at: at as u32, start, end: start });
         }
         match &mut self.sparse {
             None if known.is_none() && number.is_none_or(|n| n == index) => {}
@@ -102,10 +98,7 @@ mod tests {
         memo.put(None, None, 1, 0).unwrap();
         memo.put(Some(7), None, 2, 0).unwrap();
         memo.put(None, None, 3, 0).unwrap();
-        assert_eq!(
-            (memo.get(0), memo.get(7), memo.get(2)),
-            (Some(0), Some(1), Some(2))
-        );
+        assert_eq!((memo.get(0), memo.get(7), memo.get(2)), (Some(0), Some(1), Some(2)));
     }
 
     #[test]

@@ -81,10 +81,7 @@ pub(super) enum Effect {
 impl Effect {
     /// Whether it leaves the objects on the stack as they are.
     pub fn only_files(self) -> bool {
-        matches!(
-            self,
-            Effect::Put | Effect::Memoize | Effect::Frame | Effect::Proto
-        )
+        matches!(self, Effect::Put | Effect::Memoize | Effect::Frame | Effect::Proto)
     }
 }
 
@@ -102,21 +99,11 @@ pub(super) struct Op {
 }
 
 const fn op(name: &'static str, arg: Arg, effect: Effect) -> Option<Op> {
-    Some(Op {
-        name,
-        arg,
-        effect,
-        code: false,
-    })
+    Some(Op { name, arg, effect, code: false })
 }
 
 const fn code(name: &'static str, arg: Arg, effect: Effect) -> Option<Op> {
-    Some(Op {
-        name,
-        arg,
-        effect,
-        code: true,
-    })
+    Some(Op { name, arg, effect, code: true })
 }
 
 /// The opcodes that other modules write or look for.
@@ -290,10 +277,7 @@ impl Instr<'_> {
             _ => std::str::from_utf8(self.data).ok(),
         };
         text.and_then(|t| t.trim_ascii().parse().ok())
-            .ok_or(PickleError::BadArgument {
-                at: self.at,
-                opcode: self.op.name,
-            })
+            .ok_or(PickleError::BadArgument { at: self.at, opcode: self.op.name })
     }
 
     /// The module and the name of a GLOBAL or INST.
@@ -335,10 +319,7 @@ impl<'a> Reader<'a> {
                 .map(|n| &rest[..n]),
         };
         let Some(data) = data else {
-            return Err(PickleError::Truncated {
-                at,
-                opcode: op.name,
-            });
+            return Err(PickleError::Truncated { at, opcode: op.name });
         };
         let end = at
             + 1
@@ -349,13 +330,7 @@ impl<'a> Reader<'a> {
                 Arg::Line | Arg::TwoLines => 1,
             };
         self.pos = end;
-        Ok(Some(Instr {
-            at,
-            end,
-            byte,
-            op,
-            data,
-        }))
+        Ok(Some(Instr { at, end, byte, op, data }))
     }
 }
 

@@ -36,12 +36,7 @@ pub struct Pickled {
 impl Pickled {
     /// Code in normal form, with the number of its memo entries and whether it refers to them.
     pub(super) fn new(code: Vec<u8>, start: u32, memos: u32, refers: bool) -> Self {
-        Pickled {
-            buffer: code.into_boxed_slice(),
-            start,
-            memos,
-            refers,
-        }
+        Pickled { buffer: code.into_boxed_slice(), start, memos, refers }
     }
 
     /// Takes a complete pickle, of any protocol from 0 to 5.

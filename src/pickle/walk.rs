@@ -3,6 +3,8 @@
 //! The stack holds offsets in place of objects. It is Python's unpickler with the values left
 //! out: the same opcodes take and give the same number of entries.
 
+use std::cell::RefCell;
+
 use super::error::PickleError;
 use super::memo::Memo;
 use super::opcode::{Effect, Instr, Kind, Reader, byte};
@@ -125,7 +127,8 @@ pub struct Walker {
     pub(super) first_code: Option<FirstCode>,
     /// The length of the pickle that was walked.
     pub(super) len: usize,
-    pub(super) inline: super::extract::Scratch,
+    /// Bookkeeping of `extract`, which changes nothing that a caller sees.
+    pub(super) inline: RefCell<super::extract::Scratch>,
 }
 
 impl Default for Walker {
@@ -145,10 +148,7 @@ impl Walker {
             references: Vec::new(),
             skips: Vec::new(),
             elements: Default::default(),
-            open: [Open {
-                kind: Kind::Other,
-                from: 0,
-            }; LEVELS],
+            open: [Open { kind: Kind::Other, from: 0 }; LEVELS],
             containers: Vec::new(),
             first_code: None,
             len: 0,
@@ -169,7 +169,7 @@ impl Walker {
         reset(&mut self.containers);
         self.first_code = None;
         self.len = 0;
-        self.inline.clear();
+        self.inline.get_mut().clear();
     }
 
     /// Walks one complete pickle of protocol 0 to 5 and returns the span of its object.
@@ -207,18 +207,12 @@ impl Walker {
             }
         };
         if self.stack.len() != 1 || !self.marks.is_empty() {
-            return Err(PickleError::Unfinished {
-                at: end,
-                pending: self.stack.len(),
-            });
+            return Err(PickleError::Unfinished { at: end, pending: self.stack.len() });
         }
-        let root = Span {
-            start: self.stack[0].start,
-            end: end as u32,
-        };
+        let root = Span { start: self.stack[0].start, end: end as u32 };
         self.consume(0, end, None);
         self.len = bytes.len();
-        self.inline.allow(bytes.len());
+        self.inline.get_mut().allow(bytes.len());
         Ok(root)
     }
 
@@ -234,20 +228,14 @@ impl Walker {
                 let Some(definition) = self.memo.get(number) else {
                     return Err(PickleError::NoSuchMemo { at: i.at, number });
                 };
-                self.references.push(Reference {
-                    at: i.at as u32,
-                    definition,
-                });
+                self.references.push(Reference { at: i.at as u32, definition });
                 self.push(i, definition, Kind::Other)?;
             }
             // The code that was thrown away goes to the next object, whatever stands between.
             Effect::Frame => self.skip(i),
             Effect::Proto => {
                 if i.data[0] > 5 {
-                    return Err(PickleError::UnknownProtocol {
-                        at: i.at,
-                        version: i.data[0],
-                    });
+                    return Err(PickleError::UnknownProtocol { at: i.at, version: i.data[0] });
                 }
                 self.skip(i);
             }
@@ -274,11 +262,7 @@ impl Walker {
                 });
             }
             Effect::Refuse(why) => {
-                return Err(PickleError::Refused {
-                    at: i.at,
-                    opcode: i.op.name,
-                    why,
-                });
+                return Err(PickleError::Refused { at: i.at, opcode: i.op.name, why });
             }
             Effect::Memoize => self.put(i, None)?,
             Effect::Put => self.put(i, Some(i.number()?))?,
@@ -314,10 +298,7 @@ impl Walker {
         if index >= MAX_PENDING {
             return Err(PickleError::TooManyPending { at: i.at });
         }
-        self.stack.push(Entry {
-            start: self.junk.take().unwrap_or(i.at as u32),
-            memo,
-        });
+        self.stack.push(Entry { start: self.junk.take().unwrap_or(i.at as u32), memo });
         self.open_container(index, kind);
         Ok(())
     }
@@ -325,10 +306,7 @@ impl Walker {
     #[inline]
     fn open_container(&mut self, index: usize, kind: Kind) {
         if index < LEVELS {
-            self.open[index] = Open {
-                kind,
-                from: self.elements[index].len() as u32,
-            };
+            self.open[index] = Open { kind, from: self.elements[index].len() as u32 };
         }
     }
 
@@ -378,10 +356,7 @@ impl Walker {
         let from = self.elements.get(base).map_or(0, Vec::len) as u32;
         self.consume(first, i.at, known.then_some(base));
         self.stack.truncate(base);
-        self.stack.push(Entry {
-            start,
-            memo: NOT_IN_MEMO,
-        });
+        self.stack.push(Entry { start, memo: NOT_IN_MEMO });
         if base < LEVELS {
             self.open[base] = Open { kind, from };
         }
@@ -444,15 +419,27 @@ impl Walker {
     /// What the object at `span` is and the spans of its parts, when it is a container or an
     /// instance near the root: the root itself, its elements and theirs. References are followed.
     pub fn elements(&self, bytes: &[u8], span: Span) -> Option<(Kind, &[Span])> {
-        self.container(span)
-            .or_else(|| self.container(self.resolve(bytes, span)))
+        self.container(span).or_else(|| self.container(self.resolve(bytes, span)))
+    }
+
+    /// The elements of a tuple or a list, as [`elements`](Self::elements) finds them.
+    pub fn sequence(&self, bytes: &[u8], span: Span) -> Option<&[Span]> {
+        match self.elements(bytes, span)? {
+            (Kind::Tuple | Kind::List, elements) => Some(elements),
+            _ => None,
+        }
+    }
+
+    /// The keys and values, alternating, of a dict, as [`elements`](Self::elements) finds them.
+    pub fn pairs(&self, bytes: &[u8], span: Span) -> Option<&[Span]> {
+        match self.elements(bytes, span)? {
+            (Kind::Dict, elements) => Some(elements),
+            _ => None,
+        }
     }
 
     fn container(&self, span: Span) -> Option<(Kind, &[Span])> {
-        let index = self
-            .containers
-            .binary_search_by_key(&span.end, |c| c.span.end)
-            .ok()?;
+        let index = self.containers.binary_search_by_key(&span.end, |c| c.span.end).ok()?;
         let found = &self.containers[index];
         let all = self.elements.get(usize::from(found.level))?;
         let parts = all.get(found.from as usize..found.to as usize)?;
@@ -466,10 +453,7 @@ impl Walker {
         match self.references[..behind].last() {
             Some(last) if last.at >= span.start && self.only_filed(bytes, last.at, span.end) => {
                 let definition = self.memo.definitions[last.definition as usize];
-                Span {
-                    start: definition.start,
-                    end: definition.end,
-                }
+                Span { start: definition.start, end: definition.end }
             }
             _ => span,
         }
@@ -506,9 +490,7 @@ impl Walker {
     pub fn text<'a>(&self, bytes: &'a [u8], span: Span) -> Option<&'a str> {
         let i = self.atom(bytes, span)?;
         match i.byte {
-            byte::SHORT_BINUNICODE | byte::BINUNICODE | byte::BINUNICODE8 => {
-                std::str::from_utf8(i.data).ok()
-            }
+            byte::SHORT_BINUNICODE | byte::BINUNICODE | byte::BINUNICODE8 => std::str::from_utf8(i.data).ok(),
             // Escapes start with a backslash, other bytes from 128 on are Latin-1.
             byte::UNICODE if i.data.is_ascii() && !i.data.contains(&b'\\') => {
                 std::str::from_utf8(i.data).ok()
@@ -522,12 +504,8 @@ impl Walker {
     ///
     /// # Errors
     /// Those of [`extract`](Self::extract).
-    pub fn decode_span(&mut self, bytes: &[u8], span: Span) -> Result<super::Value, PickleError> {
-        if let Some(value) = self
-            .atom(bytes, span)
-            .as_ref()
-            .and_then(super::decode::atom)
-        {
+    pub fn decode_span(&self, bytes: &[u8], span: Span) -> Result<super::Value, PickleError> {
+        if let Some(value) = self.atom(bytes, span).as_ref().and_then(super::decode::atom) {
             return Ok(value);
         }
         Ok(self.extract(bytes, span)?.decode())
@@ -541,10 +519,7 @@ impl Walker {
             let (start, middle, end) = (module.start, name.start, i.at as u32);
             names = Some((Span { start, end: middle }, Span { start: middle, end }));
         }
-        self.first_code = Some(FirstCode {
-            at: i.at as u32,
-            names,
-        });
+        self.first_code = Some(FirstCode { at: i.at as u32, names });
     }
 }
 
@@ -557,8 +532,5 @@ pub(super) fn reset<T>(scratch: &mut Vec<T>) {
 }
 
 fn underflow(i: &Instr<'_>) -> PickleError {
-    PickleError::Underflow {
-        at: i.at,
-        opcode: i.op.name,
-    }
+    PickleError::Underflow { at: i.at, opcode: i.op.name }
 }

@@ -28,9 +28,7 @@ impl<T> BoundedQueue<T> {
         let mut put = 0;
         let mut state = self.lock();
         while let Some(weight) = items.front().map(|item| state.weigh(item)) {
-            state = self
-                .room(state, weight, &mut patience)
-                .map_err(|reason| PutManyError { put, reason })?;
+            state = self.room(state, weight, &mut patience).map_err(|reason| PutManyError { put, reason })?;
             if let Some(item) = items.pop_front() {
                 self.push(&mut state, item, weight);
                 put += 1;
@@ -54,11 +52,7 @@ impl<T> BoundedQueue<T> {
     /// let items: Vec<i32> = taken.into_iter().map(Taken::commit).collect();
     /// assert_eq!(items, [0, 1, 2]);
     /// ```
-    pub fn take_many(
-        self: &Arc<Self>,
-        max: usize,
-        wait: Wait<'_>,
-    ) -> Result<Vec<Taken<T>>, GetError> {
+    pub fn take_many(self: &Arc<Self>, max: usize, wait: Wait<'_>) -> Result<Vec<Taken<T>>, GetError> {
         if max == 0 {
             return Ok(Vec::new());
         }

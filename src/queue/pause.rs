@@ -50,10 +50,7 @@ impl<T> BoundedQueue<T> {
     }
 
     /// The next item, and the lock under which it was taken.
-    pub(super) fn next(
-        &self,
-        wait: Wait<'_>,
-    ) -> Result<(MutexGuard<'_, State<T>>, Numbered<T>), GetError> {
+    pub(super) fn next(&self, wait: Wait<'_>) -> Result<(MutexGuard<'_, State<T>>, Numbered<T>), GetError> {
         let mut patience = wait.patience();
         let mut state = self.lock();
         loop {
@@ -92,9 +89,7 @@ impl<T> BoundedQueue<T> {
             Until::AllTasksDone => &self.all_tasks_done,
         };
         state.enter(until);
-        (state, _) = condition
-            .wait_timeout(state, nap)
-            .unwrap_or_else(PoisonError::into_inner);
+        (state, _) = condition.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner);
         state.leave(until);
 
         let Some(alive) = patience.alive() else {

@@ -36,18 +36,12 @@ pub struct Taken<T> {
 
 impl<T> Taken<T> {
     pub(super) fn new(queue: Arc<BoundedQueue<T>>, item: Numbered<T>) -> Self {
-        Self {
-            queue,
-            item: Some(item),
-            has_slot: true,
-        }
+        Self { queue, item: Some(item), has_slot: true }
     }
 
     fn item(&self) -> &Numbered<T> {
         // Cannot fail: see the field.
-        self.item
-            .as_ref()
-            .expect("a guard has its item until it ends")
+        self.item.as_ref().expect("a guard has its item until it ends")
     }
 
     /// The item has been handed over: it leaves the queue for good, and its slot is free.
@@ -56,10 +50,7 @@ impl<T> Taken<T> {
         self.release_slot();
         self.queue.lock().commit();
         // Cannot fail: see the field.
-        self.item
-            .take()
-            .expect("a guard has its item until it ends")
-            .item
+        self.item.take().expect("a guard has its item until it ends").item
     }
 
     /// Give the slot to whoever waits to put, and keep the guard.

@@ -11,8 +11,21 @@ use crate::shared::{Answer, Shared};
 
 /// The methods of `queue.Queue` and `multiprocessing.Queue`, and two for batches.
 const EXPOSED: &[&str] = &[
-    "put", "get", "put_nowait", "get_nowait", "put_many", "get_many", "qsize", "empty", "full", "task_done",
-    "join", "shutdown", "close", "join_thread", "cancel_join_thread",
+    "put",
+    "get",
+    "put_nowait",
+    "get_nowait",
+    "put_many",
+    "get_many",
+    "qsize",
+    "empty",
+    "full",
+    "task_done",
+    "join",
+    "shutdown",
+    "close",
+    "join_thread",
+    "cancel_join_thread",
 ];
 
 /// A [`BoundedQueue`] of opaque payloads, served to Python and Rust clients. Python's `queue.Queue`.
@@ -34,7 +47,7 @@ impl SharedQueue {
     /// A queue of at most `maxsize` items; 0 means that there is no bound.
     #[expect(clippy::new_ret_no_self, reason = "it is shared from the beginning")]
     pub fn new(maxsize: usize) -> Arc<Self> {
-        Self::with_limits(Limits { maxsize, ..Limits::default() })
+        Self::with_limits(Limits { maxsize, max_weight: None, weigh: Pickled::len })
     }
 
     /// A queue bounded in items, in bytes or in both.
@@ -181,7 +194,7 @@ impl Shared for SharedQueue {
 
 /// How long `timeout` allows to wait; `None` for ever.
 fn limit(call: &Call<'_>, timeout: Option<Argument>) -> Result<Option<Duration>, Exception> {
-    let seconds = match timeout.map(|timeout| call.value(timeout)) {
+    let seconds = match timeout.map(|timeout| call.value(timeout)).transpose()? {
         None | Some(Value::None) => return Ok(None),
         Some(Value::Int(seconds)) => seconds as f64,
         Some(Value::Bool(flag)) => f64::from(u8::from(flag)),
