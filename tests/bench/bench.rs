@@ -5,6 +5,7 @@
 //! cargo bench                      everything, in some minutes; also writes results.md and the plots here
 //! cargo bench -- --quick           shorter rounds and fewer of them: seconds
 //! cargo bench -- --only ROW        one row of the table, by its number; can be repeated
+//! cargo bench -- --alone           netq and echo only, to work on netq itself
 //! cargo bench -- --all-pythons     every interpreter that is found, not just the newest and the oldest
 //! ```
 //!
@@ -37,6 +38,7 @@ use servers::{Interpreter, Server};
 
 struct Options {
     quick: bool,
+    alone: bool,
     all_pythons: bool,
     /// Numbers of rows; empty for all.
     only: Vec<usize>,
@@ -44,12 +46,13 @@ struct Options {
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self { quick: false, all_pythons: false, only: Vec::new() };
+        let mut options = Self { quick: false, alone: false, all_pythons: false, only: Vec::new() };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 // What cargo adds.
                 "--bench" => {}
                 "--quick" => options.quick = true,
+                "--alone" => options.alone = true,
                 "--all-pythons" => options.all_pythons = true,
                 "--only" => {
                     let row = arguments.next().and_then(|row| row.parse().ok());
@@ -84,10 +87,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let (rounds, slice) = if options.quick { (3, 50) } else { (9, 200) };
+    let (rounds, slice) = if options.quick { (5, 50) } else { (15, 100) };
     let slice = Duration::from_millis(slice);
     let pythons = pythons(options);
-    let servers = start(&pythons)?;
+    let servers = start(&pythons, options.alone)?;
     let names: Vec<_> = servers.iter().map(|server| server.name.clone()).collect();
     let mut report = String::new();
 
@@ -101,11 +104,11 @@ fn run(options: &Options) -> Result<()> {
         section(&mut report, "Unmodified Python clients", table)?;
     }
     if options.wants(8) && cfg!(target_os = "linux") {
-        section(&mut report, "Resident memory", memory::measure(&start(&pythons)?)?)?;
+        section(&mut report, "Resident memory", memory::measure(&start(&pythons, options.alone)?)?)?;
     }
     let growth = if options.wants(9) { grow(options, &servers, &mut report)? } else { Vec::new() };
 
-    if options.only.is_empty() && !options.quick {
+    if options.only.is_empty() && !options.quick && !options.alone {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench");
         std::fs::write(folder.join("results.md"), report)?;
         std::fs::write(folder.join("throughput.svg"), svg::bars(&rows, &names))?;
@@ -144,6 +147,9 @@ fn section(report: &mut String, title: &str, table: impl Display) -> Result<()> 
 }
 
 fn pythons(options: &Options) -> Vec<Interpreter> {
+    if options.alone {
+        return Vec::new();
+    }
     let mut found = servers::interpreters();
     if found.is_empty() {
         eprintln!("CPython: skipped, no python3 on the path");
@@ -155,10 +161,13 @@ fn pythons(options: &Options) -> Vec<Interpreter> {
 }
 
 /// Everybody who can be started; echo first, as the others are compared with it.
-fn start(pythons: &[Interpreter]) -> Result<Vec<Server>> {
+fn start(pythons: &[Interpreter], alone: bool) -> Result<Vec<Server>> {
     let mut servers = vec![Server::echo()?, Server::netq()?];
     for python in pythons {
         servers.push(Server::python(python)?);
+    }
+    if alone {
+        return Ok(servers);
     }
     for (name, server) in [("Redis", Server::redis()), ("beanstalkd", Server::beanstalkd())] {
         match server {
