@@ -50,10 +50,7 @@ impl<T> BoundedQueue<T> {
     }
 
     /// The next item, and the lock under which it was taken.
-    pub(super) fn next(
-        &self,
-        wait: Wait<'_>,
-    ) -> Result<(MutexGuard<'_, State<T>>, Numbered<T>), GetError> {
+    pub(super) fn next(&self, wait: Wait<'_>) -> Result<(MutexGuard<'_, State<T>>, Numbered<T>), GetError> {
         let mut patience = wait.patience();
         let mut state = self.lock();
         loop {
@@ -92,9 +89,7 @@ impl<T> BoundedQueue<T> {
             Until::AllTasksDone => &self.all_tasks_done,
         };
         state.enter(until);
-        (state, _) = condition
-            .wait_timeout(state, nap)
-            .unwrap_or_else(PoisonError::into_inner);
+        (state, _) = condition.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner);
         state.leave(until);
 
         let Some(alive) = patience.alive() else {
@@ -163,7 +158,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use super::super::testing::{LONG, eventually};
+    use super::super::testing::{LONG, eventually, woken};
     use super::super::{Limits, Taken};
     use super::*;
 
@@ -197,10 +192,7 @@ mod tests {
         let queue = BoundedQueue::<i32>::new(0);
         let (start, asked) = (Instant::now(), Cell::new(0));
         let alive = || asked.replace(asked.get() + 1) == 0;
-        assert_eq!(
-            queue.get(Wait::forever().while_alive(&alive)),
-            Err(GetError::Gone)
-        );
+        assert_eq!(queue.get(Wait::forever().while_alive(&alive)), Err(GetError::Gone));
         assert_eq!(asked.get(), 2);
         assert!(start.elapsed() < LONG);
     }
@@ -216,7 +208,7 @@ mod tests {
                     getter
                 })
                 .collect();
-            let there = scope.spawn(|| queue.get(Wait::at_most(LONG)));
+            let there = scope.spawn(|| woken(|wait| queue.get(wait)));
             eventually("asleep", || queue.stats().waiting_getters == 4);
             queue.try_put("item").unwrap();
             assert_eq!(there.join().unwrap(), Ok("item"));
@@ -231,10 +223,9 @@ mod tests {
     fn a_check_that_panics_passes_the_wake_up_on() {
         let queue = BoundedQueue::new(0);
         thread::scope(|scope| {
-            let broken =
-                scope.spawn(|| queue.get(Wait::forever().while_alive(&|| panic!("on purpose"))));
+            let broken = scope.spawn(|| queue.get(Wait::forever().while_alive(&|| panic!("on purpose"))));
             eventually("asleep", || queue.stats().waiting_getters == 1);
-            let there = scope.spawn(|| queue.get(Wait::at_most(LONG)));
+            let there = scope.spawn(|| woken(|wait| queue.get(wait)));
             eventually("asleep", || queue.stats().waiting_getters == 2);
             queue.try_put("item").unwrap();
             assert_eq!(there.join().unwrap(), Ok("item"));
@@ -250,13 +241,12 @@ mod tests {
             let gone: Vec<_> = (1..4)
                 .map(|n| {
                     let queue = &queue;
-                    let putter =
-                        scope.spawn(move || queue.put(n, Wait::forever().while_alive(&|| false)));
+                    let putter = scope.spawn(move || queue.put(n, Wait::forever().while_alive(&|| false)));
                     eventually("asleep", || queue.stats().waiting_putters == n);
                     putter
                 })
                 .collect();
-            let there = scope.spawn(|| queue.put(9, Wait::at_most(LONG)));
+            let there = scope.spawn(|| woken(|wait| queue.put(9, wait)));
             eventually("asleep", || queue.stats().waiting_putters == 4);
             assert_eq!(queue.try_get(), Ok(0));
             assert_eq!(there.join().unwrap(), Ok(()));
@@ -269,30 +259,20 @@ mod tests {
 
     #[test]
     fn room_for_a_light_item_wakes_its_putter_behind_a_heavy_one() {
-        let limits = Limits {
-            maxsize: 0,
-            max_weight: Some(10),
-            weigh: |n: &usize| *n,
-        };
+        let limits = Limits { maxsize: 0, max_weight: Some(10), weigh: |n: &usize| *n };
         let queue = BoundedQueue::with_limits(limits);
-        queue
-            .put_many(&mut [7, 3].into(), Wait::not_at_all())
-            .unwrap();
+        queue.put_many(&mut [7, 3].into(), Wait::not_at_all()).unwrap();
         thread::scope(|scope| {
-            let heavy = scope.spawn(|| queue.put(10, Wait::at_most(LONG)));
+            let heavy = scope.spawn(|| woken(|wait| queue.put(10, wait)));
             eventually("asleep", || queue.stats().waiting_putters == 1);
             let light = [2, 1].map(|n| {
                 let queue = &queue;
-                let putter = scope.spawn(move || queue.put(n, Wait::at_most(LONG)));
+                let putter = scope.spawn(move || woken(|wait| queue.put(n, wait)));
                 eventually("asleep", || queue.stats().waiting_putters > 3 - n);
                 putter
             });
             assert_eq!(queue.try_get(), Ok(7));
-            assert!(
-                light
-                    .into_iter()
-                    .all(|putter| putter.join().unwrap().is_ok())
-            );
+            assert!(light.into_iter().all(|putter| putter.join().unwrap().is_ok()));
             assert_eq!(queue.stats().weight, 6);
             assert_eq!((0..3).map(|_| queue.try_get().unwrap()).sum::<usize>(), 6);
             assert_eq!(heavy.join().unwrap(), Ok(()));
@@ -301,17 +281,30 @@ mod tests {
     }
 
     #[test]
+    fn room_for_two_items_wakes_two_putters() {
+        let limits = Limits { maxsize: 0, max_weight: Some(10), weigh: |n: &usize| *n };
+        let queue = BoundedQueue::with_limits(limits);
+        queue.try_put(10).unwrap();
+        thread::scope(|scope| {
+            let putters = [(); 2].map(|()| scope.spawn(|| woken(|wait| queue.put(5, wait))));
+            eventually("asleep", || queue.stats().waiting_putters == 2);
+            assert_eq!(queue.try_get(), Ok(10));
+            assert!(putters.into_iter().all(|putter| putter.join().unwrap().is_ok()));
+        });
+    }
+
+    #[test]
     fn a_slot_that_is_released_wakes_a_putter_and_a_returned_item_a_getter() {
         let queue = BoundedQueue::new(1);
         queue.try_put(1).unwrap();
         let mut taken = queue.take(Wait::not_at_all()).unwrap();
         thread::scope(|scope| {
-            let putter = scope.spawn(|| queue.put(2, Wait::at_most(LONG)));
+            let putter = scope.spawn(|| woken(|wait| queue.put(2, wait)));
             eventually("asleep", || queue.stats().waiting_putters == 1);
             taken.release_slot();
             assert_eq!(putter.join().unwrap(), Ok(()));
             assert_eq!(queue.try_get(), Ok(2));
-            let getter = scope.spawn(|| queue.take(Wait::at_most(LONG)).map(Taken::commit));
+            let getter = scope.spawn(|| woken(|wait| queue.take(wait)).map(Taken::commit));
             eventually("asleep", || queue.stats().waiting_getters == 1);
             drop(taken);
             assert_eq!(getter.join().unwrap(), Ok(1));
@@ -324,10 +317,8 @@ mod tests {
         let (threads, each) = (8, 300);
         thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(|| (0..each).for_each(|n| queue.put(n, Wait::at_most(LONG)).unwrap()));
-                scope.spawn(|| {
-                    (0..each).for_each(|_| assert!(queue.get(Wait::at_most(LONG)).is_ok()))
-                });
+                scope.spawn(|| (0..each).for_each(|n| woken(|wait| queue.put(n, wait)).unwrap()));
+                scope.spawn(|| (0..each).for_each(|_| assert!(woken(|wait| queue.get(wait)).is_ok())));
             }
         });
         assert_eq!(queue.stats().gets, threads * each);
@@ -336,11 +327,7 @@ mod tests {
     #[test]
     fn a_panic_in_weigh_leaves_the_queue_usable() {
         let weigh = |n: &i32| if *n < 0 { panic!("on purpose") } else { 1 };
-        let queue = BoundedQueue::with_limits(Limits {
-            maxsize: 0,
-            max_weight: Some(5),
-            weigh,
-        });
+        let queue = BoundedQueue::with_limits(Limits { maxsize: 0, max_weight: Some(5), weigh });
         let broken = Arc::clone(&queue);
         assert!(thread::spawn(move || broken.try_put(-1)).join().is_err());
         queue.try_put(1).unwrap();

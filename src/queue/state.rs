@@ -163,16 +163,8 @@ impl<T> State<T> {
     /// The next item, out of the queue with its slot reserved.
     pub fn take(&mut self) -> Option<Numbered<T>> {
         let next = match self.returned.pop_first() {
-            Some((number, (item, returns))) => Numbered {
-                number,
-                returns,
-                item,
-            },
-            None => self.backlog.pop().map(|(number, item)| Numbered {
-                number,
-                returns: 0,
-                item,
-            })?,
+            Some((number, (item, returns))) => Numbered { number, returns, item },
+            None => self.backlog.pop().map(|(number, item)| Numbered { number, returns: 0, item })?,
         };
         self.out += 1;
         self.reserved += 1;
@@ -208,8 +200,7 @@ impl<T> State<T> {
         }
         self.out -= 1;
         self.returns += 1;
-        self.returned
-            .insert(back.number, (back.item, back.returns.saturating_add(1)));
+        self.returned.insert(back.number, (back.item, back.returns.saturating_add(1)));
         None
     }
 
@@ -229,19 +220,11 @@ impl<T> State<T> {
 
     /// No more puts. If `immediate`, no more items either: they are handed out to be dropped.
     pub fn shut_down(&mut self, immediate: bool) -> impl Sized + use<T> {
-        self.phase = self.phase.max(if immediate {
-            Phase::Closed
-        } else {
-            Phase::Draining
-        });
+        self.phase = self.phase.max(if immediate { Phase::Closed } else { Phase::Draining });
         if !immediate {
             return None;
         }
-        let items = self
-            .returned
-            .values()
-            .map(|(item, _)| item)
-            .chain(self.backlog.iter());
+        let items = self.returned.values().map(|(item, _)| item).chain(self.backlog.iter());
         let weight = items.fold(0, |sum: usize, item| sum.saturating_add(self.weigh(item)));
         self.weight = self.weight.saturating_sub(weight);
         self.discard(self.len());

@@ -36,18 +36,12 @@ pub struct Taken<T> {
 
 impl<T> Taken<T> {
     pub(super) fn new(queue: Arc<BoundedQueue<T>>, item: Numbered<T>) -> Self {
-        Self {
-            queue,
-            item: Some(item),
-            has_slot: true,
-        }
+        Self { queue, item: Some(item), has_slot: true }
     }
 
     fn item(&self) -> &Numbered<T> {
         // Cannot fail: see the field.
-        self.item
-            .as_ref()
-            .expect("a guard has its item until it ends")
+        self.item.as_ref().expect("a guard has its item until it ends")
     }
 
     /// The item has been handed over: it leaves the queue for good, and its slot is free.
@@ -56,10 +50,7 @@ impl<T> Taken<T> {
         self.release_slot();
         self.queue.lock().commit();
         // Cannot fail: see the field.
-        self.item
-            .take()
-            .expect("a guard has its item until it ends")
-            .item
+        self.item.take().expect("a guard has its item until it ends").item
     }
 
     /// Give the slot to whoever waits to put, and keep the guard.
@@ -138,9 +129,7 @@ mod tests {
 
     fn full_of(items: impl IntoIterator<Item = i32>) -> Arc<BoundedQueue<i32>> {
         let queue = BoundedQueue::new(0);
-        queue
-            .put_many(&mut items.into_iter().collect(), Wait::not_at_all())
-            .unwrap();
+        queue.put_many(&mut items.into_iter().collect(), Wait::not_at_all()).unwrap();
         queue
     }
 
@@ -158,11 +147,7 @@ mod tests {
             let queue = full_of(0..6);
             let mut taken = [(); 4].map(|()| Some(take(&queue)));
             order.into_iter().for_each(|n| drop(taken[n].take()));
-            assert_eq!(
-                drain(&queue),
-                [0, 1, 2, 3, 4, 5],
-                "dropped in the order {order:?}"
-            );
+            assert_eq!(drain(&queue), [0, 1, 2, 3, 4, 5], "dropped in the order {order:?}");
         }
     }
 
@@ -191,11 +176,7 @@ mod tests {
 
     #[test]
     fn a_taken_item_keeps_its_slot_and_weight_until_it_is_committed() {
-        let limits = Limits {
-            maxsize: 2,
-            max_weight: Some(10),
-            weigh: |n: &i32| *n as usize,
-        };
+        let limits = Limits { maxsize: 2, max_weight: Some(10), weigh: |n: &i32| *n as usize };
         let queue = BoundedQueue::with_limits(limits);
         queue.try_put(6).unwrap();
         let taken = queue.take(Wait::not_at_all()).unwrap();
@@ -211,24 +192,13 @@ mod tests {
 
     #[test]
     fn a_guard_without_its_slot_can_take_the_queue_over_its_bounds() {
-        let limits = Limits {
-            maxsize: 1,
-            max_weight: Some(6),
-            weigh: |n: &i32| *n as usize,
-        };
+        let limits = Limits { maxsize: 1, max_weight: Some(6), weigh: |n: &i32| *n as usize };
         let queue = BoundedQueue::with_limits(limits);
         queue.try_put(6).unwrap();
         let mut taken = queue.take(Wait::not_at_all()).unwrap();
         taken.release_slot();
         taken.release_slot();
-        assert_eq!(
-            (
-                queue.stats().weight,
-                queue.stats().reserved,
-                queue.stats().out
-            ),
-            (0, 0, 1)
-        );
+        assert_eq!((queue.stats().weight, queue.stats().reserved, queue.stats().out), (0, 0, 1));
         queue.try_put(5).unwrap();
         drop(taken);
         assert_eq!((queue.len(), queue.stats().weight), (2, 11));
@@ -246,10 +216,7 @@ mod tests {
         taken.release_slot();
         assert_eq!(taken.commit(), 1);
         let stats = queue.stats();
-        assert_eq!(
-            (stats.out, stats.reserved, stats.gets, stats.returned),
-            (0, 0, 1, 0)
-        );
+        assert_eq!((stats.out, stats.reserved, stats.gets, stats.returned), (0, 0, 1, 0));
     }
 
     #[test]
@@ -265,15 +232,9 @@ mod tests {
     #[test]
     fn after_an_immediate_shutdown_a_dropped_guard_discards_its_item_and_counts_it_done() {
         for has_slot in [true, false] {
-            let limits = Limits {
-                maxsize: 0,
-                max_weight: None,
-                weigh: |_: &i32| 5,
-            };
+            let limits = Limits { maxsize: 0, max_weight: None, weigh: |_: &i32| 5 };
             let queue = BoundedQueue::with_limits(limits);
-            queue
-                .put_many(&mut [1, 2, 3].into(), Wait::not_at_all())
-                .unwrap();
+            queue.put_many(&mut [1, 2, 3].into(), Wait::not_at_all()).unwrap();
             let (mut dropped, committed) = (take(&queue), take(&queue));
             if !has_slot {
                 dropped.release_slot();
@@ -286,10 +247,7 @@ mod tests {
             queue.task_done().unwrap();
             assert_eq!(queue.join(Wait::not_at_all()), Ok(()));
             let stats = queue.stats();
-            assert_eq!(
-                (stats.len, stats.out, stats.reserved, stats.weight),
-                (0, 0, 0, 0)
-            );
+            assert_eq!((stats.len, stats.out, stats.reserved, stats.weight), (0, 0, 0, 0));
         }
     }
 
