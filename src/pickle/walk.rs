@@ -125,7 +125,7 @@ pub struct Walker {
     pub(super) first_code: Option<FirstCode>,
     /// The length of the pickle that was walked.
     pub(super) len: usize,
-    pub(super) inline: super::extract::Scratch,
+    pub(super) inline: super::inline::Scratch,
 }
 
 impl Default for Walker {
