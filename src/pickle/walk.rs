@@ -222,7 +222,7 @@ impl Walker {
         Ok(root)
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, i: &Instr<'_>) -> Result<(), PickleError> {
         if i.op.code && self.first_code.is_none() {
             self.note_code(i);
@@ -360,6 +360,7 @@ impl Walker {
         }
     }
 
+    #[inline]
     fn put(&mut self, i: &Instr<'_>, number: Option<u32>) -> Result<(), PickleError> {
         let top = self.operands(1, i)?;
         let Entry { start, memo } = self.stack[top];
