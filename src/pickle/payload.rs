@@ -64,6 +64,27 @@ impl Pickled {
         self.as_bytes().is_empty()
     }
 
+    /// How much memory it occupies, in bytes, itself included.
+    pub fn memory(&self) -> usize {
+        self.buffer.len() + size_of::<Self>()
+    }
+
+    /// The elements of a list or a tuple, each as a payload of its own; `None` for other objects.
+    ///
+    /// ```
+    /// use netq::pickle::{Pickled, Value};
+    ///
+    /// let list = Pickled::from(Value::from(vec![Value::from(1), Value::from("a")]));
+    /// let elements: Vec<Value> = list.elements().unwrap().iter().map(Pickled::decode).collect();
+    /// assert_eq!(elements, [1.into(), "a".into()]);
+    /// ```
+    pub fn elements(&self) -> Option<Vec<Pickled>> {
+        let mut walker = Walker::new();
+        let root = walker.walk_code(self.as_bytes()).ok()?;
+        let elements = walker.sequence(self.as_bytes(), root)?;
+        elements.iter().map(|&element| walker.extract(self.as_bytes(), element).ok()).collect()
+    }
+
     /// The complete pickle, for Python's `pickle.loads`. It is one of protocol 4, whichever the
     /// object came in; BYTEARRAY8 alone is younger, and Python 3.8 and later take it there.
     pub fn to_pickle(&self) -> Vec<u8> {
