@@ -130,7 +130,7 @@ impl Reply {
         };
         let kind = walker.text(&frame, kind).unwrap_or_default();
         match kind {
-            "#RETURN" => Ok(Self::Return(opaque(walker, frame, result)?.decode())),
+            "#RETURN" => Ok(Self::Return(opaque(walker, frame, result)?.into_value())),
             "#ERROR" => {
                 let error = opaque(walker, frame, result)?;
                 // An exception with a state or a constructor of its own is still named.

@@ -54,6 +54,13 @@ impl Pickled {
         &self.buffer[self.start as usize..]
     }
 
+    /// The code in memory of its own, which for a large payload is what it is in now.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        let mut bytes = self.buffer.into_vec();
+        bytes.drain(..self.start as usize);
+        bytes
+    }
+
     /// The number of bytes of code.
     pub fn len(&self) -> usize {
         self.as_bytes().len()
