@@ -1,0 +1,86 @@
+//! Reads the recordings. The format is described in `record.py`.
+
+use std::fs;
+use std::path::Path;
+
+/// Who sent a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Client,
+    Server,
+}
+
+/// A frame, without its length.
+pub struct Frame {
+    pub side: Side,
+    pub body: Vec<u8>,
+    /// What the program did that led to this frame, if it is the first one.
+    pub note: String,
+}
+
+/// All frames of one TCP connection, the handshake's first.
+pub struct Connection {
+    pub frames: Vec<Frame>,
+}
+
+/// One recording.
+pub struct Transcript {
+    pub name: String,
+    pub authkey: Vec<u8>,
+    /// In the order of their opening.
+    pub connections: Vec<Connection>,
+}
+
+/// All recordings, the name being the file's without its extension.
+pub fn all() -> Vec<Transcript> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    paths.sort();
+    assert!(!paths.is_empty(), "there are no recordings");
+    paths.iter().map(|path| read(path)).collect()
+}
+
+fn read(path: &Path) -> Transcript {
+    let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+    let mut transcript = Transcript { name, authkey: Vec::new(), connections: Vec::new() };
+    let mut note = String::new();
+    for line in fs::read_to_string(path).unwrap().lines() {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let side = match word {
+            "#" => {
+                note = rest.to_owned();
+                continue;
+            }
+            "authkey" => {
+                transcript.authkey = bytes(rest);
+                continue;
+            }
+            "connection" => {
+                transcript.connections.push(Connection { frames: Vec::new() });
+                continue;
+            }
+            "C" => Side::Client,
+            "S" => Side::Server,
+            _ => continue,
+        };
+        let frame = bytes(rest);
+        let (length, body) = frame.split_first_chunk().unwrap();
+        assert_eq!(u32::from_be_bytes(*length) as usize, body.len(), "{line}");
+        let frames = &mut transcript.connections.last_mut().unwrap().frames;
+        frames.push(Frame { side, body: body.to_vec(), note: std::mem::take(&mut note) });
+    }
+    transcript
+}
+
+/// `0102 61*3` -> 01 02 61 61 61.
+fn bytes(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for word in text.split_whitespace() {
+        let (hex, times) = word.split_once('*').map_or((word, 1), |(hex, n)| (hex, n.parse().unwrap()));
+        let part: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+        bytes.extend(part.repeat(times));
+    }
+    bytes
+}
