@@ -21,8 +21,8 @@ class Counter:
     def value(self):
         return self.total
 
-    def echo(self, *args, **kwds):
-        return args, kwds
+    def echo(self, item, option=None):
+        return item, option
 
     def fail(self, text):
         raise RuntimeError(text)

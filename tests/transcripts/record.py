@@ -111,8 +111,11 @@ class RecordedServer(managers.Server):
 
 
 def serve():
+    class ServerManager(managers.BaseManager):
+        pass
+
     def register(typeid, shared):
-        Manager.register(typeid, callable=lambda: shared)
+        ServerManager.register(typeid, callable=lambda: shared)
 
     register('get_task_queue', queue.Queue())
     register('get_small_queue', queue.Queue(1))
@@ -124,7 +127,7 @@ def serve():
         return text.replace(os.path.dirname(os.path.abspath(__file__)) + os.sep, '')
 
     managers.format_exc = anonymous
-    server = RecordedServer(Manager._registry, ('127.0.0.1', 0), AUTHKEY, 'pickle')
+    server = RecordedServer(ServerManager._registry, ('127.0.0.1', 0), AUTHKEY, 'pickle')
     print(server.address[1], flush=True)
     server.serve_forever()
 

@@ -14,13 +14,20 @@ pub enum Side {
 pub struct Frame {
     pub side: Side,
     pub body: Vec<u8>,
-    /// What the program did that led to this frame, if it is the first one.
+    /// What the program did that led to this frame, and perhaps to some more.
     pub note: String,
 }
 
 /// All frames of one TCP connection, the handshake's first.
 pub struct Connection {
     pub frames: Vec<Frame>,
+}
+
+impl Connection {
+    /// Whether the handshake succeeded.
+    pub fn welcomed(&self) -> bool {
+        self.frames[2].body == b"#WELCOME#"
+    }
 }
 
 /// One recording.
@@ -68,7 +75,7 @@ fn read(path: &Path) -> Transcript {
         let (length, body) = frame.split_first_chunk().unwrap();
         assert_eq!(u32::from_be_bytes(*length) as usize, body.len(), "{line}");
         let frames = &mut transcript.connections.last_mut().unwrap().frames;
-        frames.push(Frame { side, body: body.to_vec(), note: std::mem::take(&mut note) });
+        frames.push(Frame { side, body: body.to_vec(), note: note.clone() });
     }
     transcript
 }
