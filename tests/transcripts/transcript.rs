@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+/// Each side sends a challenge, an answer and a verdict.
+const HANDSHAKE: usize = 6;
+
 /// Who sent a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -24,9 +27,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Whether the handshake succeeded.
-    pub fn welcomed(&self) -> bool {
-        self.frames[2].body == b"#WELCOME#"
+    /// The requests and their replies; none if the handshake failed. Python's server replies twice to
+    /// `shutdown`, once to everything else.
+    pub fn exchanges(&self) -> impl Iterator<Item = Exchange<'_>> {
+        let welcomed = self.frames[2].body == b"#WELCOME#";
+        let frames = if welcomed { &self.frames[HANDSHAKE..] } else { &[] };
+        frames.windows(2).filter(|pair| pair[0].side == Side::Client).map(|pair| {
+            assert_eq!(pair[1].side, Side::Server, "a request without a reply");
+            Exchange { note: &pair[0].note, request: &pair[0].body, reply: &pair[1].body }
+        })
     }
 }
 
@@ -36,6 +45,20 @@ pub struct Transcript {
     pub authkey: Vec<u8>,
     /// In the order of their opening.
     pub connections: Vec<Connection>,
+}
+
+/// A request and its reply.
+pub struct Exchange<'a> {
+    pub note: &'a str,
+    pub request: &'a [u8],
+    pub reply: &'a [u8],
+}
+
+impl Transcript {
+    /// All exchanges on connections whose handshake succeeded.
+    pub fn exchanges(&self) -> impl Iterator<Item = Exchange<'_>> {
+        self.connections.iter().flat_map(Connection::exchanges)
+    }
 }
 
 /// All recordings, the name being the file's without its extension.
