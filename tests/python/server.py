@@ -27,6 +27,9 @@ class Counter:
     def fail(self, text):
         raise RuntimeError(text)
 
+    def spare(self):
+        return Counter()
+
 
 class Manager(BaseManager):
     pass
@@ -39,11 +42,16 @@ def shared(typeid, instance):
 shared('get_task_queue', queue.Queue())
 shared('get_result_queue', queue.Queue())
 shared('get_small_queue', queue.Queue(1))
-shared('get_counter', Counter())
+counter = Counter()
+Manager.register('get_counter', callable=lambda: counter, method_to_typeid={'spare': 'Spare'})
+Manager.register('Spare')
 Manager.register('Queue', queue.Queue)
 Manager.register('JoinableQueue', queue.Queue)
 
 if __name__ == '__main__':
     server = Manager(('127.0.0.1', 0), sys.argv[1].encode()).get_server()
     print('%s:%d' % server.address, flush=True)
-    server.serve_forever()
+    try:
+        server.serve_forever()
+    finally:
+        print('ok')
