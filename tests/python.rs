@@ -9,12 +9,12 @@ mod hub;
 mod pythons;
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netq::auth::AuthError;
 use netq::connection::HandshakeError;
 use netq::pickle::{BigInt, Pickled};
-use netq::{BaseManager, Error, QueueProxy, Value};
+use netq::{BaseManager, Error, QueueProxy, SharedQueue, Value};
 
 use pythons::{Program, Python};
 
@@ -53,12 +53,13 @@ fn every_kind_of_object_comes_back_as_it_was() {
 }
 
 #[test]
-fn so_it_does_when_it_was_pickled_as_python_3_14_pickles() {
+fn pickles_in_the_format_of_python_3_14_make_no_difference() {
     with_each(|python| {
         if python.version >= (3, 8, 0) {
-            let hub = hub::start(KEY.as_bytes());
-            python.run("equality.py", &[hub.address(), KEY, "--netq", "--protocol=5"]);
-            python.run("factories.py", &[hub.address(), KEY, "--netq", "--protocol=5"]);
+            for script in ["equality.py", "errors.py", "factories.py", "counter.py"] {
+                let hub = hub::start(KEY.as_bytes());
+                python.run(script, &[hub.address(), KEY, "--netq", "--protocol=5"]);
+            }
         }
     });
 }
@@ -179,6 +180,33 @@ fn a_rust_program_passes_on_what_it_reads_and_what_it_cannot_read() {
                 receiver.finish();
             });
         }
+    });
+}
+
+#[test]
+fn workers_that_are_killed_while_they_wait_take_no_item_with_them() {
+    with_each(|python| {
+        let queue = SharedQueue::new(0);
+        let mut hub = BaseManager::new("127.0.0.1:0", KEY.as_bytes());
+        hub.register("get_task_queue", queue.clone());
+        hub.start().unwrap();
+        let killed: Vec<_> = (0..2).map(|_| python.start("getter.py", &[hub.address(), KEY])).collect();
+        let deadline = Instant::now() + PATIENCE;
+        while queue.queue().stats().waiting_getters < 2 {
+            assert!(Instant::now() < deadline, "both workers should wait");
+            thread::sleep(Duration::from_millis(2));
+        }
+        drop(killed);
+        // Nobody waits for the hub to notice: what is put now is put for the workers to come.
+        let mut tasks = hub.queue("get_task_queue").unwrap();
+        for number in 0..2 {
+            tasks.put(number).unwrap();
+        }
+        let workers: Vec<_> = (0..2).map(|_| python.start("getter.py", &[hub.address(), KEY])).collect();
+        let mut got: Vec<_> = workers.into_iter().map(Program::finish).collect();
+        got.sort();
+        assert_eq!(got, ["ok: got 0", "ok: got 1"]);
+        assert!(tasks.is_empty().unwrap());
     });
 }
 

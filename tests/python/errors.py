@@ -26,7 +26,7 @@ def waits(seconds, expected, function, *args, **kwds):
 
 
 # Empty and Full
-for arguments in ((False,), (False, 5), (False, -1)):
+for arguments in ((False,), (False, 5), (False, -1), (0,), (None,), ('',), ([],), (0.0, None)):
     raises(queue.Empty, '', tasks.get, *arguments)
 raises(queue.Empty, '', tasks.get_nowait)
 raises(queue.Empty, '', tasks.get, block=False)

@@ -5,6 +5,7 @@ import multiprocessing
 import queue
 import sys
 import threading
+from multiprocessing.managers import AutoProxy
 
 import hub
 
@@ -48,6 +49,10 @@ def main():
     assert isinstance(str(first), str) and str(first).startswith('<'), str(first)
     assert 'Queue' in repr(first)
     assert first._callmethod('__repr__') == str(first)
+    # A proxy made of a token alone asks for its methods.
+    again = AutoProxy(second._token, 'pickle', authkey=hub.authkey)
+    assert (again.qsize(), again.get(), again.get(), again.empty()) == (2, 1, 2, True)
+    del again
 
     # join() waits for task_done(), and for no longer.
     for number in range(1):

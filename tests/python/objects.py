@@ -278,8 +278,6 @@ def instances():
         yield type(value).__name__, value, same
     for value in (Page, Pair, deep, collections.OrderedDict):
         yield value.__name__, value, same_identity
-    if dataclasses:
-        yield 'dataclass', Job('crawl', parts=[1]), same
 
 
 def local_objects():
@@ -288,6 +286,9 @@ def local_objects():
     yield 'Path', pathlib.PurePosixPath('/tmp/x'), same
     partial = functools.partial(int, base=2)
     yield 'partial', partial, lambda sent, back: same(back('101'), 5)
+    if dataclasses:
+        yield 'dataclass', Job('crawl', parts=[1]), same
+    yield '3 MB', b'0123456789' * 300000, same
     yield 'bound method', Page('title').title, lambda sent, back: same(back(), 'title')
     if numpy:
         for value in (numpy.arange(6).reshape(2, 3), numpy.zeros(50000), numpy.array(['a', 'bc']), numpy.float64(1.5),

@@ -18,7 +18,7 @@ while True:
         break
     try:
         back = tasks.get(timeout=20)
-        # Python 3.6 has no dataclasses, and some texts of repr() differ from version to version.
+        # Some texts of repr() differ from version to version.
         if name in own and not (results and name.endswith(', twice')):
             own[name][1](own[name][0], back)
             count += 1
