@@ -231,6 +231,12 @@ fn values_pass_through_cpython_s_queue() {
             queue.put(value.clone()).unwrap();
             assert_eq!(queue.get().unwrap(), value);
         }
+        // CPython's queue has no `put_many`: these are pipelined.
+        assert_eq!(queue.put_all((0..1000).map(|number| (number, "item"))).unwrap(), 1000);
+        for number in 0..1000 {
+            assert_eq!(queue.get().unwrap(), (number, "item").into());
+        }
+        assert!(queue.is_empty().unwrap());
         queue.put(-0.0).unwrap();
         assert!(matches!(queue.get().unwrap(), Value::Float(zero) if zero == 0.0 && zero.is_sign_negative()));
         queue.put(f64::NAN).unwrap();
