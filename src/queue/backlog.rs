@@ -86,8 +86,10 @@ impl<T> Backlog<T> {
         let item = block.pop(self.packing.as_ref())?;
         if block.len == 0 {
             block.reset();
-            if self.blocks.len() > 1 {
-                self.spare = self.blocks.pop_front();
+            if self.blocks.len() > 1
+                && let Some(drained) = std::mem::replace(&mut self.spare, self.blocks.pop_front())
+            {
+                drained.free();
             }
         }
         let number = self.head;
@@ -154,6 +156,14 @@ impl<T> Block<T> {
         };
         self.len -= 1;
         Some(item)
+    }
+
+    /// Gives the block's memory back.
+    fn free(mut self) {
+        // glibc maps allocations of this size only until it has seen one of them freed: from then on it keeps
+        // them on its heap, where the next small allocation pins them. It goes by the size at the end.
+        self.packed.clear();
+        self.packed.shrink_to(1);
     }
 
     /// Begins again with an empty block's memory.
