@@ -123,7 +123,7 @@ impl Walker {
         }
         let added = (out.code.len() + out.wasted).saturating_sub(span.len());
         self.inline.allowance -= added;
-        Ok(Pickled::new(out.code, 0, out.written.len() as u32, true))
+        Ok(Pickled::new(out.code, out.written.len() as u32, true))
     }
 
     fn apply(&mut self, out: &mut Out<'_>, edit: Edit) {

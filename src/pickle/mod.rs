@@ -42,6 +42,11 @@ mod payload;
 mod value;
 mod walk;
 
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;
+
 pub use bigint::BigInt;
 pub use convert::WrongType;
 pub use describe::Code;

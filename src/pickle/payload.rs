@@ -25,20 +25,31 @@ use super::walk::Walker;
 /// # Ok::<(), netq::pickle::PickleError>(())
 /// ```
 pub struct Pickled {
-    /// The code ends where the buffer does. Before `start` is what remains of the message that
-    /// it came in.
+    /// The code, and before and behind it what remains of the message that it came in.
     buffer: Box<[u8]>,
-    start: u32,
+    before: u32,
+    behind: u32,
     memos: u32,
     refers: bool,
 }
 
 impl Pickled {
     /// Code in normal form, with the number of its memo entries and whether it refers to them.
-    pub(super) fn new(code: Vec<u8>, start: u32, memos: u32, refers: bool) -> Self {
+    pub(super) fn new(code: Vec<u8>, memos: u32, refers: bool) -> Self {
+        Self::within(code, (0, 0), memos, refers)
+    }
+
+    /// Likewise, in a buffer that has so many more bytes before and behind it.
+    pub(super) fn within(
+        buffer: Vec<u8>,
+        (before, behind): (u32, u32),
+        memos: u32,
+        refers: bool,
+    ) -> Self {
         Pickled {
-            buffer: code.into_boxed_slice(),
-            start,
+            buffer: buffer.into_boxed_slice(),
+            before,
+            behind,
             memos,
             refers,
         }
@@ -56,7 +67,7 @@ impl Pickled {
 
     /// The code, without PROTO and STOP.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.buffer[self.start as usize..]
+        &self.buffer[self.before as usize..self.buffer.len() - self.behind as usize]
     }
 
     /// The number of bytes of code.
@@ -126,7 +137,8 @@ impl Clone for Pickled {
         Pickled {
             // Not the message around it.
             buffer: self.as_bytes().into(),
-            start: 0,
+            before: 0,
+            behind: 0,
             memos: self.memos,
             refers: self.refers,
         }
