@@ -38,12 +38,15 @@ impl Walker {
     /// [`PickleError::ForeignSpan`], or [`PickleError::Expansion`] when this message's payloads
     /// share too much.
     pub fn extract(&mut self, bytes: &[u8], span: Span) -> Result<Pickled, PickleError> {
-        let mut code = self.checked(bytes, span)?.to_vec();
-        let (from, to) = self.edits(span);
+        self.checked(bytes, span)?;
+        let source = self.follow(bytes, span);
+        self.inline.spend(source.len().saturating_sub(span.len()))?;
+        let (from, to) = self.edits(source);
         if !self.self_contained(bytes, &from, &to) {
-            return self.write_inlined(bytes, span);
+            return self.write_inlined(bytes, source);
         }
-        let len = self.rewrite(&mut code, 0, span, &from);
+        let mut code = bytes[source.range()].to_vec();
+        let len = self.rewrite(&mut code, 0, source, &from);
         code.truncate(len);
         let memos = to.definition - from.definition;
         Ok(Pickled::new(
@@ -51,6 +54,21 @@ impl Walker {
             memos as u32,
             from.reference < to.reference,
         ))
+    }
+
+    /// The span itself or, when it is nothing but a reference, that of the definition.
+    fn follow(&self, bytes: &[u8], span: Span) -> Span {
+        let first = self.references.partition_point(|r| r.at < span.start);
+        match self.references.get(first) {
+            Some(r) if r.at == span.start && self.only_filed(bytes, r.at, span.end) => {
+                let definition = self.memo.definitions[r.definition as usize];
+                Span {
+                    start: definition.start,
+                    end: definition.end,
+                }
+            }
+            _ => span,
+        }
     }
 
     /// Like [`extract`](Self::extract), but a large payload that is most of the message keeps the

@@ -139,7 +139,7 @@ fn items_that_hold_what_holds_them_are_written_once() {
     let tuple = b"]\x94(]\x94h\x01\x85\x94a0h\x02h\x02e.";
     for (bytes, index, code) in [
         (&list[..], 1, &b"]\x94(K\x01h\0e"[..]),
-        (mutual, 0, b"]\x94]\x94h\0aa"),
+        (mutual, 0, b"]\x94]\x94h\0aa0h\x01"),
         (tuple, 1, b"]\x94h\0\x85\x94a0h\x01"),
     ] {
         let mut walker = Walker::new();
@@ -267,11 +267,15 @@ fn large_payload_keeps_the_buffer_it_came_in() {
     let mut walker = Walker::new();
     let (_, arguments) = request(&mut walker, &bytes);
     let copied = walker.extract(&bytes, arguments[0]).unwrap();
-    let end = bytes.as_ptr_range().end;
+    bytes.shrink_to_fit();
+    let message = bytes.as_ptr_range();
     let kept = walker.extract_owned(bytes, arguments[0]).unwrap();
     assert_eq!(kept, copied);
     assert_eq!(kept.len(), 5 + 0x1_0000 + 1);
-    assert!(kept.as_bytes().as_ptr() < end, "it was not moved");
+    assert!(
+        message.contains(&kept.as_bytes().as_ptr()),
+        "it was not moved"
+    );
     assert_eq!(kept.clone(), copied);
 }
 

@@ -36,6 +36,11 @@ impl Span {
         self.start == self.end
     }
 
+    /// Whether all of the other span is in this one.
+    pub(super) fn holds(self, other: Span) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
     pub(super) fn range(self) -> std::ops::Range<usize> {
         self.start as usize..self.end as usize
     }
@@ -477,7 +482,7 @@ impl Walker {
     }
 
     /// Whether the opcode at `at` is the last but those that file its object or mean nothing.
-    fn only_filed(&self, bytes: &[u8], at: u32, end: u32) -> bool {
+    pub(super) fn only_filed(&self, bytes: &[u8], at: u32, end: u32) -> bool {
         let Some(code) = bytes.get(..end as usize) else {
             return false;
         };
