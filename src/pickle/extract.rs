@@ -6,8 +6,9 @@
 
 use super::error::PickleError;
 use super::opcode::{Reader, byte};
+use super::parts::Span;
 use super::payload::Pickled;
-use super::walk::{Span, Walker};
+use super::walk::Walker;
 
 /// From this size on a payload keeps the buffer of the message it came in.
 const KEEP_BUFFER: usize = 16 << 10;

@@ -12,13 +12,17 @@
 //!
 //! References go backwards. So, by the second rule, each piece that is begun within another ends
 //! before the other starts: no object is ever met half written.
+//!
+//! An object's code is taken to be all that fills it. That is how picklers write; a pickle made by
+//! hand may fetch a list with GET and append to it elsewhere, which its payload then lacks.
 
 use super::error::PickleError;
 use super::extract::{Cursors, Edit, get, opcode_end};
 use super::memo::Definition;
 use super::opcode::byte;
+use super::parts::Span;
 use super::payload::Pickled;
-use super::walk::{Span, Walker, reset};
+use super::walk::{Walker, reset};
 
 /// How many bytes all payloads taken from one message may have beyond their own code, in
 /// addition to the message's length: what copies of shared objects add. (`put_many` of one large

@@ -82,6 +82,8 @@ impl Pickled {
 
     /// The complete pickle, for Python's `pickle.loads`. It is one of protocol 4, whichever the
     /// object came in; BYTEARRAY8 alone is younger, and Python 3.8 and later take it there.
+    /// Protocols 0 to 2 name classes as Python 2 did (`__builtin__.set`), and such names are not
+    /// translated: `multiprocessing` writes protocol 3 and later.
     pub fn to_pickle(&self) -> Vec<u8> {
         let mut pickle = Vec::with_capacity(self.len() + 3);
         pickle.extend_from_slice(&[byte::PROTO, 4]);
