@@ -142,8 +142,8 @@ impl Walker {
 
     /// Walks one complete pickle of protocol 0 to 5 and returns the span of its object.
     ///
-    /// Takes time and scratch memory in proportion to the length: usually less memory than the
-    /// pickle has, and some 20 times as much for one that is made of one-byte objects only.
+    /// Takes time and scratch memory in proportion to the length: next to nothing for large
+    /// strings, and some 20 times the length for a pickle that is made of one-byte objects only.
     ///
     /// # Errors
     /// All but [`PickleError::Expansion`] and [`PickleError::ForeignSpan`]. Trailing bytes are an
