@@ -73,7 +73,10 @@ impl fmt::Display for Error {
             Self::Raised(exception) => write!(f, "{exception}"),
             Self::RemoteTraceback(text) => f.write_str(text.trim_end()),
             Self::Connect { address, source } => {
-                write!(f, "cannot reach a hub at {address}: {source}: is it running, and reachable from here?")
+                write!(
+                    f,
+                    "cannot reach a hub at {address}: {source}: is it running, and reachable from here?"
+                )
             }
             Self::Handshake { address, source } => write!(f, "{address}: {source}"),
             Self::Bind { address, source } => {
@@ -92,7 +95,9 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Raised(exception) => Some(exception),
-            Self::Connect { source, .. } | Self::Bind { source, .. } | Self::Lost { source, .. } => Some(source),
+            Self::Connect { source, .. } | Self::Bind { source, .. } | Self::Lost { source, .. } => {
+                Some(source)
+            }
             Self::Handshake { source, .. } => Some(source),
             _ => None,
         }

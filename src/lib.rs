@@ -18,4 +18,5 @@ pub use manager::{BaseManager, Options, Server, Stopper};
 pub use message::{Argument, Call, Caller, Exception, Token};
 pub use pickle::{Pickled, Value};
 pub use proxy::{Proxy, QueueProxy, Retry};
-pub use shared::{Answer, Shared, SharedQueue};
+pub use queue::BoundedQueue;
+pub use shared::{Answer, DeadLetters, QueueOptions, Redelivery, Shared, SharedQueue};

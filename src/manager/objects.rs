@@ -158,20 +158,27 @@ impl Objects {
             .read()
             .iter()
             .map(|(ident, entry)| {
-                (ident.clone(), entry.typeid.clone(), entry.references, entry.connections, entry.object.clone())
+                (
+                    ident.clone(),
+                    entry.typeid.clone(),
+                    entry.references,
+                    entry.connections,
+                    entry.object.clone(),
+                )
             })
             .collect();
         rows.sort_by(|a, b| a.0.cmp(&b.0));
-        let row = |(ident, typeid, references, connections, object): (_, _, usize, usize, Arc<dyn Shared>)| {
-            let mut row: Vec<(Value, Value)> = vec![
-                ("name".into(), Value::Str(ident)),
-                ("type".into(), Value::Str(typeid)),
-                ("references".into(), references.into()),
-                ("connections".into(), connections.into()),
-            ];
-            row.extend(object.stats().into_iter().map(|(name, value)| (name.into(), value)));
-            Value::Dict(row)
-        };
+        let row =
+            |(ident, typeid, references, connections, object): (_, _, usize, usize, Arc<dyn Shared>)| {
+                let mut row: Vec<(Value, Value)> = vec![
+                    ("name".into(), Value::Str(ident)),
+                    ("type".into(), Value::Str(typeid)),
+                    ("references".into(), references.into()),
+                    ("connections".into(), connections.into()),
+                ];
+                row.extend(object.stats().into_iter().map(|(name, value)| (name.into(), value)));
+                Value::Dict(row)
+            };
         Value::List(rows.into_iter().map(row).collect())
     }
 }

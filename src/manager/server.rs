@@ -96,7 +96,12 @@ pub struct Server {
 }
 
 impl Server {
-    pub(super) fn bind(address: &str, key: AuthKey, registry: Registry, options: Options) -> io::Result<Self> {
+    pub(super) fn bind(
+        address: &str,
+        key: AuthKey,
+        registry: Registry,
+        options: Options,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let members = Arc::new(Members::new(options.max_connections, options.max_strangers));

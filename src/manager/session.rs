@@ -207,7 +207,8 @@ type CarryOut = fn(&Hub, &mut Vec<String>, &Caller, Request<'_>) -> Outcome;
 
 /// Calls a method of a shared object.
 fn call(hub: &Hub, attached: &mut Vec<String>, caller: &Caller, request: Request<'_>) -> Outcome {
-    let Some((ident, object)) = request.ident().and_then(|ident| Some((ident, hub.objects.get(ident)?))) else {
+    let Some((ident, object)) = request.ident().and_then(|ident| Some((ident, hub.objects.get(ident)?)))
+    else {
         return Outcome::Traceback(unknown(request.ident().unwrap_or("None")).to_string());
     };
     if !attached.iter().any(|known| known == ident) {

@@ -57,17 +57,19 @@ impl<'a> Request<'a> {
         let root = walker.walk(&frame).map_err(|error| format!("UnpicklingError: {error}"))?;
         let walker: &'a Walker = walker;
         let shape = || format!("ValueError: {SHAPE}");
-        let &[ident, method, args, kwargs] = walker.sequence(root).ok_or_else(shape)? else {
+        let &[ident, method, args, kwargs] = walker.sequence(&frame, root).ok_or_else(shape)? else {
             return Err(shape());
         };
-        let pairs = walker.pairs(kwargs).ok_or_else(shape)?;
+        let pairs = walker.pairs(&frame, kwargs).ok_or_else(shape)?;
         let texts = pairs.iter().step_by(2).chain([&method]);
-        if !texts.copied().all(|span| walker.text(&frame, span).is_some()) || walker.sequence(args).is_none() {
+        if !texts.copied().all(|span| walker.text(&frame, span).is_some())
+            || walker.sequence(&frame, args).is_none()
+        {
             return Err(shape());
         }
         let ident = match walker.text(&frame, ident) {
             Some(_) => Some(ident),
-            None if walker.decode(&frame, ident) == Value::None => None,
+            None if walker.decode_span(&frame, ident) == Ok(Value::None) => None,
             None => return Err(shape()),
         };
         Ok(Self { walker, frame, ident, method, args, kwargs })
@@ -88,8 +90,8 @@ impl<'a> Request<'a> {
         Call {
             walker: self.walker,
             data_only,
-            args: self.walker.sequence(self.args).unwrap_or_default(),
-            kwargs: self.walker.pairs(self.kwargs).unwrap_or_default(),
+            args: self.walker.sequence(&self.frame, self.args).unwrap_or_default(),
+            kwargs: self.walker.pairs(&self.frame, self.kwargs).unwrap_or_default(),
             frame: self.frame,
             method: self.method,
             caller,
@@ -181,8 +183,11 @@ impl<'a> Call<'a> {
     }
 
     /// An argument as a value; what has no [`Value`] of its own comes as [`Value::Opaque`].
-    pub fn value(&self, argument: Argument) -> Value {
-        self.walker.decode(&self.frame, argument.0)
+    ///
+    /// # Errors
+    /// `ValueError` if the argument cannot stand by itself.
+    pub fn value(&self, argument: Argument) -> Result<Value, Exception> {
+        self.walker.decode_span(&self.frame, argument.0).map_err(refused)
     }
 
     /// An integer argument, or `default` when it was not given. Python's bools are integers too.
@@ -190,7 +195,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// `TypeError` if it is something else, `ValueError` if it does not fit 64 bits.
     pub fn int(&self, argument: Option<Argument>, default: i64) -> Result<i64, Exception> {
-        match argument.map(|argument| self.value(argument)) {
+        match argument.map(|argument| self.value(argument)).transpose()? {
             None => Ok(default),
             Some(Value::Int(number)) => Ok(number),
             Some(Value::Bool(flag)) => Ok(flag.into()),
@@ -201,7 +206,7 @@ impl<'a> Call<'a> {
 
     /// An argument's truth, as Python's `bool(argument)`, or `default` when it was not given.
     pub fn truth(&self, argument: Option<Argument>, default: bool) -> bool {
-        match argument.map(|argument| self.value(argument)) {
+        match argument.and_then(|argument| self.value(argument).ok()) {
             None => default,
             Some(Value::None) => false,
             Some(Value::Bool(flag)) => flag,
@@ -218,7 +223,7 @@ impl<'a> Call<'a> {
 
     /// The elements of an argument that is a list or a tuple; `None` if it is something else.
     pub fn elements(&self, argument: Argument) -> Option<impl Iterator<Item = Argument> + use<'a>> {
-        self.walker.sequence(argument.0).map(|spans| spans.iter().map(|&span| Argument(span)))
+        self.walker.sequence(&self.frame, argument.0).map(|spans| spans.iter().map(|&span| Argument(span)))
     }
 
     /// An argument as an opaque payload, which holds what was sent, byte for byte where possible.
@@ -243,8 +248,7 @@ impl<'a> Call<'a> {
     }
 
     fn checked(&self, payload: Result<Pickled, PickleError>) -> Result<Pickled, Exception> {
-        let payload = payload
-            .map_err(|error| Exception::value_error(format!("this object cannot be queued: {error}")))?;
+        let payload = payload.map_err(refused)?;
         match payload.code().filter(|_| self.data_only) {
             None => Ok(payload),
             Some(code) => Err(Exception::value_error(format!(
@@ -285,4 +289,8 @@ impl<'a> Call<'a> {
     pub fn unknown_method(&self) -> Exception {
         Exception::attribute_error(format!("no method {:?}", self.method()))
     }
+}
+
+fn refused(error: PickleError) -> Exception {
+    Exception::value_error(format!("this object cannot be taken out of its message: {error}"))
 }

@@ -61,7 +61,12 @@ pub(crate) fn send_traceback(connection: &mut Connection, text: &str) -> io::Res
 }
 
 /// The pickle of a request `(ident, method, args, kwargs)`.
-pub(crate) fn encode_request(ident: Option<&str>, method: &str, args: &[Value], kwargs: &[(&str, Value)]) -> Vec<u8> {
+pub(crate) fn encode_request(
+    ident: Option<&str>,
+    method: &str,
+    args: &[Value],
+    kwargs: &[(&str, Value)],
+) -> Vec<u8> {
     // PROTO 4, MARK, the four parts, TUPLE, STOP.
     let mut out = b"\x80\x04(".to_vec();
     let mut memo = 0;
@@ -120,7 +125,7 @@ impl Reply {
     /// A line that says what is wrong with the message.
     pub(crate) fn parse(walker: &mut Walker, frame: Frame<'_>) -> Result<Self, String> {
         let root = walker.walk(&frame).map_err(|error| error.to_string())?;
-        let Some(&[kind, result]) = walker.sequence(root) else {
+        let Some(&[kind, result]) = walker.sequence(&frame, root) else {
             return Err("a reply must be a tuple (kind, result)".into());
         };
         let kind = walker.text(&frame, kind).unwrap_or_default();
@@ -134,10 +139,12 @@ impl Reply {
                     None => Exception::new("", error.type_name(), vec![]),
                 }))
             }
-            "#TRACEBACK" | "#UNSERIALIZABLE" => match walker.decode(&frame, result) {
-                Value::Str(text) => Ok(Self::Traceback(text)),
-                other => Err(format!("{kind} with {} instead of a str", other.type_name())),
-            },
+            "#TRACEBACK" | "#UNSERIALIZABLE" => {
+                match walker.decode_span(&frame, result).map_err(|error| error.to_string())? {
+                    Value::Str(text) => Ok(Self::Traceback(text)),
+                    other => Err(format!("{kind} with {} instead of a str", other.type_name())),
+                }
+            }
             "#PROXY" => proxy(walker, &frame, result),
             kind => Err(format!("unknown kind of reply {kind:?}")),
         }
@@ -155,8 +162,9 @@ fn opaque(walker: &Walker, frame: Frame<'_>, span: Span) -> Result<Pickled, Stri
 /// `(exposed, Token)`, where the token is an instance with the state `(typeid, address, ident)`.
 fn proxy(walker: &Walker, frame: &[u8], result: Span) -> Result<Reply, String> {
     let parts = || {
-        let &[exposed, token] = walker.sequence(result)? else { return None };
-        let exposed = walker.sequence(exposed)?.iter().map(|&name| walker.text(frame, name).map(str::to_owned));
+        let &[exposed, token] = walker.sequence(frame, result)? else { return None };
+        let exposed =
+            walker.sequence(frame, exposed)?.iter().map(|&name| walker.text(frame, name).map(str::to_owned));
         let token = Token::from_instance(walker.extract(frame, token).ok()?.decode_instance()?)?;
         Some(Reply::Proxy(exposed.collect::<Option<_>>()?, token))
     };

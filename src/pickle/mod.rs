@@ -1,1 +1,54 @@
 //! Pickles: finding, keeping and building Python objects without running them.
+//!
+//! A pickle is a program for a small stack machine, in postfix order: each opcode pushes an object
+//! or makes one of those on top. `pickle.dumps(('put', [7, 8]), 4)` is
+//!
+//! ```text
+//! PROTO 4                             80 04
+//! FRAME 17                            95 11 00 00 00 00 00 00 00
+//!   SHORT_BINUNICODE 'put', MEMOIZE   8c 03 'p' 'u' 't' 94     <- code of 'put'
+//!   EMPTY_LIST, MEMOIZE               ']' 94                  \
+//!   MARK                              '('                      |  code of [7, 8]
+//!   BININT1 7, BININT1 8              'K' 07 'K' 08            |
+//!   APPENDS                           'e'                     /
+//!   TUPLE2, MEMOIZE                   86 94
+//! STOP                                '.'
+//! ```
+//!
+//! So the code of each object is contiguous. The hub needs no more than that: a [`Walker`] passes
+//! over a request once, with a stack of offsets in place of objects, and gives the [`Span`] of
+//! each argument. [`Walker::extract`] makes of one an opaque [`Pickled`], the item that is queued.
+//! What it is does not matter, and nothing in it is ever run.
+//!
+//! Small arguments (names, numbers, flags) are decoded to a [`Value`], which is also what Rust
+//! clients send and receive. Bounds: [`MAX_PENDING`], [`MAX_MEMO`], [`MAX_EXPANSION`].
+//!
+//! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk` (spans),
+//! `memo`, `extract` (from span to payload), `payload`; then `value`, `decode`, `encode`.
+
+mod bigint;
+mod convert;
+mod decode;
+mod describe;
+mod encode;
+mod error;
+mod extract;
+mod instance;
+mod literal;
+mod memo;
+mod opcode;
+mod payload;
+mod value;
+mod walk;
+
+pub use bigint::BigInt;
+pub use convert::WrongType;
+pub use describe::Code;
+pub use error::PickleError;
+pub use extract::MAX_EXPANSION;
+pub use instance::Instance;
+pub use memo::MAX_MEMO;
+pub use opcode::Kind;
+pub use payload::Pickled;
+pub use value::Value;
+pub use walk::{MAX_PENDING, Span, Walker};

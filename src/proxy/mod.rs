@@ -68,7 +68,8 @@ impl Proxy {
             let exposed = exposed.into_iter().map(String::try_from).collect::<Result<_, _>>().ok()?;
             Some((ident, exposed))
         };
-        let (ident, exposed) = parts().ok_or_else(|| Error::Protocol("create() without (ident, exposed)".into()))?;
+        let (ident, exposed) =
+            parts().ok_or_else(|| Error::Protocol("create() without (ident, exposed)".into()))?;
         Ok(Self::new(remote, Token { typeid: typeid.into(), ident }, exposed))
     }
 
@@ -110,7 +111,12 @@ impl Proxy {
     ///
     /// # Errors
     /// As for [`call`](Self::call).
-    pub fn call_with(&mut self, method: &str, args: &[Value], kwargs: &[(&str, Value)]) -> Result<Value, Error> {
+    pub fn call_with(
+        &mut self,
+        method: &str,
+        args: &[Value],
+        kwargs: &[(&str, Value)],
+    ) -> Result<Value, Error> {
         let request = encode_request(Some(&self.token.ident), method, args, kwargs);
         match self.exchange(method, &request)? {
             Reply::Return(value) => Ok(value),
@@ -196,6 +202,9 @@ impl Drop for Proxy {
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proxy").field("token", &self.token).field("exposed", &self.exposed).finish_non_exhaustive()
+        f.debug_struct("Proxy")
+            .field("token", &self.token)
+            .field("exposed", &self.exposed)
+            .finish_non_exhaustive()
     }
 }

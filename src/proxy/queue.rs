@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::pickle::Value;
+use crate::pickle::{Pickled, Value};
 use crate::proxy::Proxy;
 
 /// A queue that lives in a manager's server, netq's or CPython's. Python's `queue.Queue`, through a proxy.
@@ -117,6 +117,11 @@ impl QueueProxy {
         let args = [max_items.into(), true.into(), seconds(timeout)];
         match self.proxy.call("get_many", &args)? {
             Value::List(items) => Ok(items),
+            // Some item is opaque, and so their list is; the others are not.
+            Value::Opaque(list) => match list.elements() {
+                Some(items) => Ok(items.iter().map(Pickled::decode).collect()),
+                None => Err(unexpected("a list", &Value::Opaque(list))),
+            },
             other => Err(unexpected("a list", &other)),
         }
     }

@@ -145,7 +145,8 @@ impl Remote {
 
 fn dispatch(connection: &mut Connection, method: &str, args: &[Value]) -> Result<Value, Error> {
     let request = encode_request(None, method, args, &[]);
-    let reply = exchange(connection, &mut Walker::new(), &request).map_err(|failure| failure.into_error(method))?;
+    let reply =
+        exchange(connection, &mut Walker::new(), &request).map_err(|failure| failure.into_error(method))?;
     match reply {
         Reply::Return(value) => Ok(value),
         other => Err(into_error(other)),
@@ -157,7 +158,9 @@ pub(super) fn into_error(reply: Reply) -> Error {
     match reply {
         Reply::Error(exception) => exception.into(),
         Reply::Traceback(text) => Error::RemoteTraceback(text),
-        Reply::Return(_) | Reply::Proxy(..) => Error::Protocol("a result of a kind that was not asked for".into()),
+        Reply::Return(_) | Reply::Proxy(..) => {
+            Error::Protocol("a result of a kind that was not asked for".into())
+        }
     }
 }
 
@@ -185,7 +188,11 @@ fn lost(method: &str, source: io::Error) -> Error {
 }
 
 /// Sends a request and waits for its reply.
-pub(super) fn exchange(connection: &mut Connection, walker: &mut Walker, request: &[u8]) -> Result<Reply, Failure> {
+pub(super) fn exchange(
+    connection: &mut Connection,
+    walker: &mut Walker,
+    request: &[u8],
+) -> Result<Reply, Failure> {
     // A frame that was not written whole is not a request yet.
     connection.send(&[request]).map_err(Failure::NotSent)?;
     match connection.receive() {

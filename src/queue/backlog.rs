@@ -22,12 +22,7 @@ pub(super) struct Backlog<T> {
 
 impl<T> Backlog<T> {
     pub fn new() -> Self {
-        Self {
-            blocks: LinkedList::new(),
-            spare: None,
-            len: 0,
-            head: 0,
-        }
+        Self { blocks: LinkedList::new(), spare: None, len: 0, head: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -44,10 +39,7 @@ impl<T> Backlog<T> {
             // A block is a ring: as long as one is enough, items go round in it.
             Some(block) if block.len() < BLOCK => block.push_back(item),
             _ => {
-                let mut block = self
-                    .spare
-                    .take()
-                    .unwrap_or_else(|| VecDeque::with_capacity(BLOCK));
+                let mut block = self.spare.take().unwrap_or_else(|| VecDeque::with_capacity(BLOCK));
                 block.push_back(item);
                 self.blocks.push_back(block);
             }
@@ -69,10 +61,7 @@ impl<T> Backlog<T> {
 
     /// All items at once; the numbers of those to come do not start again.
     pub fn drain(&mut self) -> Self {
-        let rest = Self {
-            head: self.head + self.len as u64,
-            ..Self::new()
-        };
+        let rest = Self { head: self.head + self.len as u64, ..Self::new() };
         std::mem::replace(self, rest)
     }
 }
@@ -82,12 +71,7 @@ mod tests {
     use super::*;
 
     fn capacity<T>(backlog: &Backlog<T>) -> usize {
-        backlog
-            .blocks
-            .iter()
-            .chain(&backlog.spare)
-            .map(VecDeque::capacity)
-            .sum()
+        backlog.blocks.iter().chain(&backlog.spare).map(VecDeque::capacity).sum()
     }
 
     #[test]
@@ -116,11 +100,7 @@ mod tests {
         assert!(capacity(&backlog) >= 100_000);
         for left in (0..100_000).rev() {
             backlog.pop();
-            assert!(
-                capacity(&backlog) <= left + 3 * BLOCK,
-                "{} slots for {left} items",
-                capacity(&backlog)
-            );
+            assert!(capacity(&backlog) <= left + 3 * BLOCK, "{} slots for {left} items", capacity(&backlog));
         }
         assert!(capacity(&backlog) <= 2 * BLOCK);
     }
@@ -137,8 +117,7 @@ mod tests {
                 backlog
                     .blocks
                     .iter()
-                    .all(|block| block.capacity()
-                        == VecDeque::<i32>::with_capacity(BLOCK).capacity())
+                    .all(|block| block.capacity() == VecDeque::<i32>::with_capacity(BLOCK).capacity())
             );
         }
     }

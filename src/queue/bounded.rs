@@ -30,11 +30,7 @@ impl<T> BoundedQueue<T> {
     /// ```
     #[must_use]
     pub fn new(maxsize: usize) -> Arc<Self> {
-        Self::with_limits(Limits {
-            maxsize,
-            max_weight: None,
-            weigh: |_| 0,
-        })
+        Self::with_limits(Limits { maxsize, max_weight: None, weigh: |_| 0 })
     }
 
     /// A queue bounded by the number of its items, by the sum of their weights, or both: see [`Limits`].

@@ -33,9 +33,7 @@ impl<T> PutError<T> {
     /// ```
     pub fn into_item(self) -> T {
         match self {
-            Self::Full(item) | Self::ShutDown(item) | Self::Gone(item) | Self::TooLarge(item) => {
-                item
-            }
+            Self::Full(item) | Self::ShutDown(item) | Self::Gone(item) | Self::TooLarge(item) => item,
         }
     }
 
@@ -158,9 +156,7 @@ pub enum JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TimedOut => {
-                "items are still unfinished: call task_done() for each, or wait longer"
-            }
+            Self::TimedOut => "items are still unfinished: call task_done() for each, or wait longer",
             Self::Gone => "the join was given up: who asked for it is gone",
         })
     }

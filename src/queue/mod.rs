@@ -33,6 +33,10 @@ mod pause;
 mod state;
 mod stats;
 mod taken;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 pub use bounded::BoundedQueue;

@@ -141,12 +141,8 @@ impl<T> State<T> {
     }
 
     pub fn has_room(&self, weight: usize) -> bool {
-        // A guard dropped after it had given up its slot may have taken the weight over the bound.
-        self.has_slot()
-            && self
-                .limits
-                .max_weight
-                .is_none_or(|max| weight <= max.saturating_sub(self.weight))
+        let sum = self.weight.saturating_add(weight);
+        self.has_slot() && self.limits.max_weight.is_none_or(|max| sum <= max)
     }
 
     fn has_slot(&self) -> bool {
@@ -167,16 +163,8 @@ impl<T> State<T> {
     /// The next item, out of the queue with its slot reserved.
     pub fn take(&mut self) -> Option<Numbered<T>> {
         let next = match self.returned.pop_first() {
-            Some((number, (item, returns))) => Numbered {
-                number,
-                returns,
-                item,
-            },
-            None => self.backlog.pop().map(|(number, item)| Numbered {
-                number,
-                returns: 0,
-                item,
-            })?,
+            Some((number, (item, returns))) => Numbered { number, returns, item },
+            None => self.backlog.pop().map(|(number, item)| Numbered { number, returns: 0, item })?,
         };
         self.out += 1;
         self.reserved += 1;
@@ -197,20 +185,22 @@ impl<T> State<T> {
 
     /// An item that is out comes back to its old place, or out again if the queue wants no more items.
     pub fn put_back(&mut self, back: Numbered<T>, has_slot: bool) -> Option<T> {
-        self.out -= 1;
+        if self.phase == Phase::Closed {
+            if has_slot {
+                self.release_slot(&back.item);
+            }
+            self.out -= 1;
+            self.discard(1);
+            return Some(back.item);
+        }
         if has_slot {
             self.reserved -= 1;
         } else {
             self.weight = self.weight.saturating_add(self.weigh(&back.item));
         }
-        if self.phase == Phase::Closed {
-            self.weight = self.weight.saturating_sub(self.weigh(&back.item));
-            self.discard(1);
-            return Some(back.item);
-        }
+        self.out -= 1;
         self.returns += 1;
-        self.returned
-            .insert(back.number, (back.item, back.returns.saturating_add(1)));
+        self.returned.insert(back.number, (back.item, back.returns.saturating_add(1)));
         None
     }
 
@@ -230,19 +220,11 @@ impl<T> State<T> {
 
     /// No more puts. If `immediate`, no more items either: they are handed out to be dropped.
     pub fn shut_down(&mut self, immediate: bool) -> impl Sized + use<T> {
-        self.phase = self.phase.max(if immediate {
-            Phase::Closed
-        } else {
-            Phase::Draining
-        });
+        self.phase = self.phase.max(if immediate { Phase::Closed } else { Phase::Draining });
         if !immediate {
             return None;
         }
-        let items = self
-            .returned
-            .values()
-            .map(|(item, _)| item)
-            .chain(self.backlog.iter());
+        let items = self.returned.values().map(|(item, _)| item).chain(self.backlog.iter());
         let weight = items.fold(0, |sum: usize, item| sum.saturating_add(self.weigh(item)));
         self.weight = self.weight.saturating_sub(weight);
         self.discard(self.len());

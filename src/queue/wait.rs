@@ -30,19 +30,13 @@ impl Wait<'static> {
     /// For as long as it takes. Python: `timeout=None`.
     #[must_use]
     pub const fn forever() -> Self {
-        Self {
-            limit: None,
-            alive: None,
-        }
+        Self { limit: None, alive: None }
     }
 
     /// At most for this long. Python: `timeout=seconds`.
     #[must_use]
     pub const fn at_most(limit: Duration) -> Self {
-        Self {
-            limit: Some(limit),
-            alive: None,
-        }
+        Self { limit: Some(limit), alive: None }
     }
 
     /// Not at all: do it now or fail. Python: `block=False`.
@@ -70,27 +64,18 @@ impl<'a> Wait<'a> {
     /// ```
     #[must_use]
     pub fn while_alive<'b>(self, alive: &'b dyn Fn() -> bool) -> Wait<'b> {
-        Wait {
-            limit: self.limit,
-            alive: Some(alive),
-        }
+        Wait { limit: self.limit, alive: Some(alive) }
     }
 
     /// Start counting at the first nap: a call that need not wait does not read the clock.
     pub(super) fn patience(self) -> Patience<'a> {
-        Patience {
-            wait: self,
-            since: None,
-        }
+        Patience { wait: self, since: None }
     }
 }
 
 impl fmt::Debug for Wait<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait")
-            .field("limit", &self.limit)
-            .field("alive", &self.alive.map(|_| ".."))
-            .finish()
+        f.debug_struct("Wait").field("limit", &self.limit).field("alive", &self.alive.map(|_| "..")).finish()
     }
 }
 
@@ -106,15 +91,9 @@ impl<'a> Patience<'a> {
         let left = match self.wait.limit {
             None => Duration::MAX,
             // Elapsed time, not a deadline: now plus a long timeout would overflow.
-            Some(limit) => {
-                limit.saturating_sub(self.since.get_or_insert_with(Instant::now).elapsed())
-            }
+            Some(limit) => limit.saturating_sub(self.since.get_or_insert_with(Instant::now).elapsed()),
         };
-        let nap = if self.wait.alive.is_some() {
-            left.min(SLICE)
-        } else {
-            left
-        };
+        let nap = if self.wait.alive.is_some() { left.min(SLICE) } else { left };
         (!nap.is_zero()).then_some(nap)
     }
 
@@ -178,10 +157,7 @@ mod tests {
     #[test]
     fn no_time_is_no_nap() {
         assert_eq!(Wait::not_at_all().patience().nap(), None);
-        assert_eq!(
-            Wait::not_at_all().while_alive(&|| true).patience().nap(),
-            None
-        );
+        assert_eq!(Wait::not_at_all().while_alive(&|| true).patience().nap(), None);
     }
 
     #[test]
@@ -189,14 +165,8 @@ mod tests {
         let hour = Duration::from_secs(3600);
         assert_eq!(Wait::forever().patience().nap(), Some(Duration::MAX));
         assert!(Wait::at_most(hour).patience().nap() > Some(hour / 2));
-        assert_eq!(
-            Wait::forever().while_alive(&|| true).patience().nap(),
-            Some(SLICE)
-        );
-        assert_eq!(
-            Wait::at_most(hour).while_alive(&|| true).patience().nap(),
-            Some(SLICE)
-        );
+        assert_eq!(Wait::forever().while_alive(&|| true).patience().nap(), Some(SLICE));
+        assert_eq!(Wait::at_most(hour).while_alive(&|| true).patience().nap(), Some(SLICE));
         let short = Duration::from_millis(5);
         assert!(Wait::at_most(short).while_alive(&|| true).patience().nap() <= Some(short));
     }
@@ -218,10 +188,6 @@ mod tests {
         assert_eq!((waiters.waiting, waiters.woken), (2, 2));
         waiters.leave();
         waiters.enter();
-        assert_eq!(
-            (waiters.waiting, waiters.woken),
-            (2, 1),
-            "who comes later has not been woken"
-        );
+        assert_eq!((waiters.waiting, waiters.woken), (2, 1), "who comes later has not been woken");
     }
 }

@@ -1,0 +1,165 @@
+//! [`Pickled`]: one Python object as pickle code that stands on its own.
+
+use std::fmt;
+
+use super::error::PickleError;
+use super::extract::get;
+use super::opcode::{Reader, byte};
+use super::walk::Walker;
+
+/// A Python object as it was pickled: opaque, and passed on as it came.
+///
+/// The code is in a normal form, which is the same for pickle protocols 0 to 5 as far as the
+/// objects are: no PROTO, FRAME and STOP, and the memo entries are numbered in the order in which
+/// they are defined (by MEMOIZE). So payloads can be put together into one pickle.
+///
+/// Equality is that of the code: equal payloads are equal objects, but not the other way round.
+///
+/// ```
+/// use netq::pickle::{Pickled, Value};
+///
+/// let payload = Pickled::from_pickle(b"\x80\x03]q\x00K\x01a.")?; // pickle.dumps([1], 3)
+/// assert_eq!(payload.as_bytes(), b"]\x94K\x01a");
+/// assert_eq!(payload.to_pickle(), b"\x80\x04]\x94K\x01a.");
+/// assert_eq!(payload.decode(), Value::List(vec![Value::Int(1)]));
+/// # Ok::<(), netq::pickle::PickleError>(())
+/// ```
+pub struct Pickled {
+    /// The code ends where the buffer does. Before `start` is what remains of the message that
+    /// it came in.
+    buffer: Box<[u8]>,
+    start: u32,
+    memos: u32,
+    refers: bool,
+}
+
+impl Pickled {
+    /// Code in normal form, with the number of its memo entries and whether it refers to them.
+    pub(super) fn new(code: Vec<u8>, start: u32, memos: u32, refers: bool) -> Self {
+        Pickled { buffer: code.into_boxed_slice(), start, memos, refers }
+    }
+
+    /// Takes a complete pickle, of any protocol from 0 to 5.
+    ///
+    /// # Errors
+    /// When it is no complete pickle, or holds what cannot be passed on: see [`PickleError`].
+    pub fn from_pickle(pickle: &[u8]) -> Result<Self, PickleError> {
+        let mut walker = Walker::new();
+        let root = walker.walk(pickle)?;
+        walker.extract(pickle, root)
+    }
+
+    /// The code, without PROTO and STOP.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.buffer[self.start as usize..]
+    }
+
+    /// The number of bytes of code.
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Never true: each object has code. (Here because `len` is.)
+    pub fn is_empty(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
+
+    /// How much memory it occupies, in bytes, itself included.
+    pub fn memory(&self) -> usize {
+        self.buffer.len() + size_of::<Self>()
+    }
+
+    /// The elements of a list or a tuple, each as a payload of its own; `None` for other objects.
+    ///
+    /// ```
+    /// use netq::pickle::{Pickled, Value};
+    ///
+    /// let list = Pickled::from(Value::from(vec![Value::from(1), Value::from("a")]));
+    /// let elements: Vec<Value> = list.elements().unwrap().iter().map(Pickled::decode).collect();
+    /// assert_eq!(elements, [1.into(), "a".into()]);
+    /// ```
+    pub fn elements(&self) -> Option<Vec<Pickled>> {
+        let mut walker = Walker::new();
+        let root = walker.walk_code(self.as_bytes()).ok()?;
+        let elements = walker.sequence(self.as_bytes(), root)?;
+        elements.iter().map(|&element| walker.extract(self.as_bytes(), element).ok()).collect()
+    }
+
+    /// The complete pickle, for Python's `pickle.loads`. It is one of protocol 4, whichever the
+    /// object came in; BYTEARRAY8 alone is younger, and Python 3.8 and later take it there.
+    pub fn to_pickle(&self) -> Vec<u8> {
+        let mut pickle = Vec::with_capacity(self.len() + 3);
+        pickle.extend_from_slice(&[byte::PROTO, 4]);
+        pickle.extend_from_slice(self.as_bytes());
+        pickle.push(byte::STOP);
+        pickle
+    }
+
+    /// Appends the code to a pickle that has `memo_base` memo entries before it, and returns how
+    /// many it adds.
+    ///
+    /// ```
+    /// use netq::pickle::{Pickled, Value};
+    ///
+    /// let payload = Pickled::from_pickle(b"\x80\x04]\x94h\0a.")?; // holds itself
+    /// let mut list = b"(".to_vec();
+    /// let mut memo = 0;
+    /// for _ in 0..2 {
+    ///     memo += payload.append_to(&mut list, memo);
+    /// }
+    /// assert_eq!(list, b"(]\x94h\0a]\x94h\x01a");
+    /// # Ok::<(), netq::pickle::PickleError>(())
+    /// ```
+    pub fn append_to(&self, out: &mut Vec<u8>, memo_base: usize) -> usize {
+        let code = self.as_bytes();
+        if memo_base == 0 || !self.refers {
+            out.extend_from_slice(code);
+            return self.memos as usize;
+        }
+        // Each memo entry is a byte of code at least: there cannot be 2^32 of them in practice.
+        let base = u32::try_from(memo_base).unwrap_or(u32::MAX);
+        let mut copied = 0;
+        let mut reader = Reader::new(code, 0);
+        while let Ok(Some(i)) = reader.next() {
+            if let (byte::BINGET | byte::LONG_BINGET, Ok(number)) = (i.byte, i.number()) {
+                out.extend_from_slice(&code[copied..i.at]);
+                out.extend_from_slice(get(&mut [0; 5], number.saturating_add(base)));
+                copied = i.end;
+            }
+        }
+        out.extend_from_slice(&code[copied..]);
+        self.memos as usize
+    }
+
+    /// Whether the code refers to its memo entries.
+    pub(super) fn refers(&self) -> bool {
+        self.refers
+    }
+}
+
+impl Clone for Pickled {
+    fn clone(&self) -> Self {
+        Pickled {
+            // Not the message around it.
+            buffer: self.as_bytes().into(),
+            start: 0,
+            memos: self.memos,
+            refers: self.refers,
+        }
+    }
+}
+
+impl PartialEq for Pickled {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Pickled {}
+
+impl fmt::Debug for Pickled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Payloads may be large and their content private: a log gets what it is and how long.
+        write!(f, "Pickled({}, {} bytes)", self.type_name(), self.len())
+    }
+}

@@ -1,0 +1,99 @@
+//! [`Value`]: the Python objects that have a counterpart in Rust.
+
+use super::bigint::BigInt;
+use super::payload::Pickled;
+
+/// A Python object of one of the basic types, or an opaque one.
+///
+/// `Display` prints it as Python's `repr` does. Two values are equal when they are the same tree:
+/// other than in Python, `1 != 1.0 != True`, NaN is never equal, and the order of dicts and sets
+/// (that in which Python wrote them) counts.
+///
+/// Values are trees, freed by recursion: do not nest them some thousands of levels deep. What is
+/// decoded from a pickle never is.
+///
+/// ```
+/// use netq::pickle::Value;
+///
+/// let value = Value::from(("job", 7, Some(0.5), ()));
+/// assert_eq!(value.to_string(), "('job', 7, 0.5, None)");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `None`
+    None,
+    /// `True` or `False`
+    Bool(bool),
+    /// An `int` in the range of 64 bits.
+    Int(i64),
+    /// An `int` beyond that.
+    BigInt(BigInt),
+    /// A `float`
+    Float(f64),
+    /// A `str`
+    Str(String),
+    /// A `bytes`
+    Bytes(Vec<u8>),
+    /// A `list`
+    List(Vec<Value>),
+    /// A `tuple`
+    Tuple(Vec<Value>),
+    /// A `dict`: its keys and values in order.
+    Dict(Vec<(Value, Value)>),
+    /// A `set`
+    Set(Vec<Value>),
+    /// A `frozenset`
+    FrozenSet(Vec<Value>),
+    /// Any other object: it can be sent on, and Python can load it.
+    Opaque(Pickled),
+}
+
+impl Value {
+    /// The name of the type, as Python's `type(x).__name__` for the basic types. For an opaque
+    /// value it is [`Pickled::type_name`].
+    ///
+    /// ```
+    /// # use netq::pickle::Value;
+    /// assert_eq!(Value::from("text").type_name(), "str");
+    /// assert_eq!(Value::None.type_name(), "NoneType");
+    /// ```
+    pub fn type_name(&self) -> String {
+        match self {
+            Value::None => "NoneType",
+            Value::Bool(_) => "bool",
+            Value::Int(_) | Value::BigInt(_) => "int",
+            Value::Float(_) => "float",
+            Value::Str(_) => "str",
+            Value::Bytes(_) => "bytes",
+            Value::List(_) => "list",
+            Value::Tuple(_) => "tuple",
+            Value::Dict(_) => "dict",
+            Value::Set(_) => "set",
+            Value::FrozenSet(_) => "frozenset",
+            Value::Opaque(payload) => return payload.type_name(),
+        }
+        .to_owned()
+    }
+
+    /// Whether it is `None`.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Value::None)
+    }
+
+    /// The text, when it is a `str`.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number, when it is an `int` in the range of 64 bits. (Not a `bool`, though Python
+    /// counts those as `int`.)
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Value::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,536 @@
+//! One pass over a pickle that finds where each object's code is, without building any object.
+//!
+//! The stack holds offsets in place of objects. It is Python's unpickler with the values left
+//! out: the same opcodes take and give the same number of entries.
+
+use std::cell::RefCell;
+
+use super::error::PickleError;
+use super::memo::Memo;
+use super::opcode::{Effect, Instr, Kind, Reader, byte};
+
+/// The most objects and marks that may wait on the stack at once (32 MiB of bookkeeping).
+/// Picklers write list items in batches of 1,000; only a tuple puts all its items there first.
+pub const MAX_PENDING: usize = 4 << 20;
+
+/// How far from the bottom of the stack a container may start for its elements to be recorded:
+/// the request tuple, its arguments, and what those hold directly.
+const LEVELS: usize = 5;
+
+/// Scratch above this size is given back by [`Walker::clear`].
+const KEEP_BYTES: usize = 64 << 10;
+
+/// The code of one object: a range of bytes in the pickle that was walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+impl Span {
+    /// The number of bytes of code.
+    pub fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Never true: each object has code. (Here because `len` is.)
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    pub(super) fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A pending object or mark. The end of its code is where the next entry starts.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: u32,
+    /// The index of its definition in the memo, or `NOT_IN_MEMO`, or `MARK`. A GET pushes an
+    /// entry that has the definition of the object it refers to.
+    memo: u32,
+}
+
+const MARK: u32 = u32::MAX;
+const NOT_IN_MEMO: u32 = u32::MAX - 1;
+
+/// A GET.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reference {
+    pub at: u32,
+    /// The index of the definition it refers to.
+    pub definition: u32,
+}
+
+/// An object near the bottom of the stack whose elements are known.
+#[derive(Clone, Copy, Debug)]
+struct Container {
+    span: Span,
+    kind: Kind,
+    level: u8,
+    from: u32,
+    to: u32,
+}
+
+/// A container that is not consumed yet, and so may still get elements.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    kind: Kind,
+    from: u32,
+}
+
+/// The first opcode by which loading the pickle would import or call something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FirstCode {
+    pub at: u32,
+    /// The two strings of a STACK_GLOBAL.
+    pub names: Option<(Span, Span)>,
+}
+
+/// Finds the parts of a pickle. Made once for each connection and used for request after request:
+/// its scratch memory is kept, so that a small request allocates nothing.
+///
+/// ```
+/// use netq::pickle::{Kind, Walker};
+///
+/// // pickle.dumps(('put', [7, 8]), 4)
+/// let request = b"\x80\x04\x95\x11\0\0\0\0\0\0\0\x8c\x03put\x94]\x94(K\x07K\x08e\x86\x94.";
+/// let mut walker = Walker::new();
+/// let root = walker.walk(request)?;
+/// let (kind, parts) = walker.elements(request, root).unwrap();
+/// assert_eq!(kind, Kind::Tuple);
+/// assert_eq!(walker.text(request, parts[0]), Some("put"));
+/// let list = parts[1];
+/// assert_eq!(walker.extract(request, list)?.decode().to_string(), "[7, 8]");
+/// # Ok::<(), netq::pickle::PickleError>(())
+/// ```
+#[derive(Debug)]
+pub struct Walker {
+    stack: Vec<Entry>,
+    /// The stack indexes of the marks.
+    marks: Vec<u32>,
+    /// Where the code of entries that were thrown away starts: it belongs to the next object, as
+    /// it may define what others refer to.
+    junk: Option<u32>,
+    pub(super) memo: Memo,
+    pub(super) references: Vec<Reference>,
+    /// Where opcodes are that a payload leaves out: FRAME, PROTO, and what files an object for a
+    /// second time.
+    pub(super) skips: Vec<u32>,
+    /// Elements, by the stack index of their container: those of one container are contiguous, as
+    /// at one index there is one container at a time.
+    elements: [Vec<Span>; LEVELS],
+    open: [Open; LEVELS],
+    /// In ascending order of their ends.
+    containers: Vec<Container>,
+    pub(super) first_code: Option<FirstCode>,
+    /// The length of the pickle that was walked.
+    pub(super) len: usize,
+    /// Bookkeeping of `extract`, which changes nothing that a caller sees.
+    pub(super) inline: RefCell<super::extract::Scratch>,
+}
+
+impl Default for Walker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Walker {
+    /// A walker without scratch memory.
+    pub fn new() -> Self {
+        Walker {
+            stack: Vec::new(),
+            marks: Vec::new(),
+            junk: None,
+            memo: Memo::default(),
+            references: Vec::new(),
+            skips: Vec::new(),
+            elements: Default::default(),
+            open: [Open { kind: Kind::Other, from: 0 }; LEVELS],
+            containers: Vec::new(),
+            first_code: None,
+            len: 0,
+            inline: Default::default(),
+        }
+    }
+
+    /// Forgets the pickle, and gives back the memory that only a large one needed. Call it when a
+    /// connection goes idle; [`walk`](Self::walk) begins with it.
+    pub fn clear(&mut self) {
+        reset(&mut self.stack);
+        reset(&mut self.marks);
+        self.junk = None;
+        self.memo.clear();
+        reset(&mut self.references);
+        reset(&mut self.skips);
+        self.elements.iter_mut().for_each(reset);
+        reset(&mut self.containers);
+        self.first_code = None;
+        self.len = 0;
+        self.inline.get_mut().clear();
+    }
+
+    /// Walks one complete pickle of protocol 0 to 5 and returns the span of its object.
+    ///
+    /// # Errors
+    /// All but [`PickleError::Expansion`] and [`PickleError::ForeignSpan`]. Trailing bytes are an
+    /// error, too, though Python's `pickle.loads` ignores them: a message is exactly one pickle.
+    pub fn walk(&mut self, bytes: &[u8]) -> Result<Span, PickleError> {
+        self.run(bytes, true)
+    }
+
+    /// Walks a payload's code, which has no STOP.
+    pub(super) fn walk_code(&mut self, bytes: &[u8]) -> Result<Span, PickleError> {
+        self.run(bytes, false)
+    }
+
+    fn run(&mut self, bytes: &[u8], stop: bool) -> Result<Span, PickleError> {
+        self.clear();
+        if u32::try_from(bytes.len()).is_err() {
+            return Err(PickleError::TooLong { len: bytes.len() });
+        }
+        let mut reader = Reader::new(bytes, 0);
+        let end = loop {
+            match reader.next()? {
+                Some(i) if i.byte == byte::STOP && stop => {
+                    let count = bytes.len() - i.end;
+                    if count > 0 {
+                        return Err(PickleError::TrailingBytes { at: i.end, count });
+                    }
+                    break i.at;
+                }
+                Some(i) => self.step(&i)?,
+                None if stop => return Err(PickleError::NoStop { at: bytes.len() }),
+                None => break bytes.len(),
+            }
+        };
+        if self.stack.len() != 1 || !self.marks.is_empty() {
+            return Err(PickleError::Unfinished { at: end, pending: self.stack.len() });
+        }
+        let root = Span { start: self.stack[0].start, end: end as u32 };
+        self.consume(0, end, None);
+        self.len = bytes.len();
+        self.inline.get_mut().allow(bytes.len());
+        Ok(root)
+    }
+
+    #[inline]
+    fn step(&mut self, i: &Instr<'_>) -> Result<(), PickleError> {
+        if i.op.code && self.first_code.is_none() {
+            self.note_code(i);
+        }
+        match i.op.effect {
+            Effect::Push(kind) => self.push(i, NOT_IN_MEMO, kind)?,
+            Effect::Get => {
+                let number = i.number()?;
+                let Some(definition) = self.memo.get(number) else {
+                    return Err(PickleError::NoSuchMemo { at: i.at, number });
+                };
+                self.references.push(Reference { at: i.at as u32, definition });
+                self.push(i, definition, Kind::Other)?;
+            }
+            // The code that was thrown away goes to the next object, whatever stands between.
+            Effect::Frame => self.skip(i),
+            Effect::Proto => {
+                if i.data[0] > 5 {
+                    return Err(PickleError::UnknownProtocol { at: i.at, version: i.data[0] });
+                }
+                self.skip(i);
+            }
+            Effect::Mark => {
+                self.marks.push(self.stack.len() as u32);
+                self.push(i, MARK, Kind::Other)?;
+            }
+            Effect::Pop => {
+                let index = self.stack.len().checked_sub(1).ok_or(underflow(i))?;
+                if self.marks.last() == Some(&(index as u32)) {
+                    self.marks.pop();
+                }
+                self.throw_away(index, i);
+            }
+            Effect::PopMark => {
+                let mark = self.pop_mark(i)?;
+                self.throw_away(mark, i);
+            }
+            Effect::Stop => {
+                return Err(PickleError::Refused {
+                    at: i.at,
+                    opcode: i.op.name,
+                    why: "it ends a pickle, and this is the code of a payload",
+                });
+            }
+            Effect::Refuse(why) => {
+                return Err(PickleError::Refused { at: i.at, opcode: i.op.name, why });
+            }
+            Effect::Memoize => self.put(i, None)?,
+            Effect::Put => self.put(i, Some(i.number()?))?,
+            Effect::Take(n, kind) => {
+                let first = self.operands(n.into(), i)?;
+                self.take(first, first, i, kind);
+            }
+            Effect::TakeMarked(least, kind) => {
+                let mark = self.pop_mark(i)?;
+                if self.stack.len() - mark <= usize::from(least) {
+                    return Err(underflow(i));
+                }
+                self.take(mark, mark + 1, i, kind);
+            }
+            Effect::Add(n, kind) => {
+                let container = self.operands(usize::from(n) + 1, i)?;
+                self.add(container, container + 1, i, kind);
+            }
+            Effect::AddMarked(kind) => {
+                let mark = self.pop_mark(i)?;
+                if mark <= self.fence() {
+                    return Err(underflow(i));
+                }
+                self.add(mark - 1, mark + 1, i, kind);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn push(&mut self, i: &Instr<'_>, memo: u32, kind: Kind) -> Result<(), PickleError> {
+        let index = self.stack.len();
+        if index >= MAX_PENDING {
+            return Err(PickleError::TooManyPending { at: i.at });
+        }
+        self.stack.push(Entry { start: self.junk.take().unwrap_or(i.at as u32), memo });
+        self.open_container(index, kind);
+        Ok(())
+    }
+
+    #[inline]
+    fn open_container(&mut self, index: usize, kind: Kind) {
+        if index < LEVELS {
+            self.open[index] = Open { kind, from: self.elements[index].len() as u32 };
+        }
+    }
+
+    fn skip(&mut self, i: &Instr<'_>) {
+        self.skips.push(i.at as u32);
+    }
+
+    /// The lowest stack index that an opcode may touch: the one above the last mark.
+    fn fence(&self) -> usize {
+        self.marks.last().map_or(0, |&mark| mark as usize + 1)
+    }
+
+    /// The stack index of the first of the top `n` objects. The code that was thrown away since
+    /// becomes the last one's.
+    #[inline]
+    fn operands(&mut self, n: usize, i: &Instr<'_>) -> Result<usize, PickleError> {
+        self.junk = None;
+        match self.stack.len().checked_sub(n) {
+            Some(first) if first >= self.fence() => Ok(first),
+            _ => Err(underflow(i)),
+        }
+    }
+
+    fn pop_mark(&mut self, i: &Instr<'_>) -> Result<usize, PickleError> {
+        self.junk = None;
+        match self.marks.pop() {
+            Some(mark) => Ok(mark as usize),
+            None => Err(underflow(i)),
+        }
+    }
+
+    fn put(&mut self, i: &Instr<'_>, number: Option<u32>) -> Result<(), PickleError> {
+        let top = self.operands(1, i)?;
+        let Entry { start, memo } = self.stack[top];
+        let known = (memo != NOT_IN_MEMO).then_some(memo);
+        self.stack[top].memo = self.memo.put(number, known, i.at, start)?;
+        if known.is_some() {
+            self.skip(i);
+        }
+        Ok(())
+    }
+
+    /// The entries from `first` on become one object, which has the code from `base` on.
+    fn take(&mut self, base: usize, first: usize, i: &Instr<'_>, kind: Kind) {
+        let start = self.stack[base].start;
+        let known = base < LEVELS && kind != Kind::Other;
+        let from = self.elements.get(base).map_or(0, Vec::len) as u32;
+        self.consume(first, i.at, known.then_some(base));
+        self.stack.truncate(base);
+        self.stack.push(Entry { start, memo: NOT_IN_MEMO });
+        if base < LEVELS {
+            self.open[base] = Open { kind, from };
+        }
+    }
+
+    /// The entries from `first` on go into the container at stack index `container`.
+    fn add(&mut self, container: usize, first: usize, i: &Instr<'_>, kind: Kind) {
+        let known = container < LEVELS && self.open[container].kind == kind;
+        self.consume(first, i.at, known.then_some(container));
+        self.stack.truncate(container + 1);
+    }
+
+    /// The entry at `index`, and what is above it, becomes code of the next object.
+    fn throw_away(&mut self, index: usize, i: &Instr<'_>) {
+        self.consume(index, i.at, None);
+        self.junk = Some(self.stack[index].start);
+        self.stack.truncate(index);
+    }
+
+    /// The objects from stack index `first` on are complete. Their spans become elements of the
+    /// container that is at `level`.
+    fn consume(&mut self, first: usize, at: usize, level: Option<usize>) {
+        let mut end = at as u32;
+        let mut last = self.stack.len();
+        // A mark has no memo entry, and its kind is `Other`.
+        while last > first {
+            last -= 1;
+            let Entry { start, memo } = self.stack[last];
+            if memo < NOT_IN_MEMO {
+                let definition = &mut self.memo.definitions[memo as usize];
+                // Not when this entry only refers to it.
+                if definition.start == start && definition.end == start {
+                    definition.end = end;
+                }
+            }
+            self.stack[last].memo = end;
+            end = start;
+        }
+        for index in first..self.stack.len() {
+            let Entry { start, memo: end } = self.stack[index];
+            let span = Span { start, end };
+            if let Some(open) = self.open.get_mut(index)
+                && open.kind != Kind::Other
+            {
+                self.containers.push(Container {
+                    span,
+                    kind: open.kind,
+                    level: index as u8,
+                    from: open.from,
+                    to: self.elements[index].len() as u32,
+                });
+                open.kind = Kind::Other;
+            }
+            if let Some(level) = level {
+                self.elements[level].push(span);
+            }
+        }
+    }
+
+    /// What the object at `span` is and the spans of its parts, when it is a container or an
+    /// instance near the root: the root itself, its elements and theirs. References are followed.
+    pub fn elements(&self, bytes: &[u8], span: Span) -> Option<(Kind, &[Span])> {
+        self.container(span).or_else(|| self.container(self.resolve(bytes, span)))
+    }
+
+    /// The elements of a tuple or a list, as [`elements`](Self::elements) finds them.
+    pub fn sequence(&self, bytes: &[u8], span: Span) -> Option<&[Span]> {
+        match self.elements(bytes, span)? {
+            (Kind::Tuple | Kind::List, elements) => Some(elements),
+            _ => None,
+        }
+    }
+
+    /// The keys and values, alternating, of a dict, as [`elements`](Self::elements) finds them.
+    pub fn pairs(&self, bytes: &[u8], span: Span) -> Option<&[Span]> {
+        match self.elements(bytes, span)? {
+            (Kind::Dict, elements) => Some(elements),
+            _ => None,
+        }
+    }
+
+    fn container(&self, span: Span) -> Option<(Kind, &[Span])> {
+        let index = self.containers.binary_search_by_key(&span.end, |c| c.span.end).ok()?;
+        let found = &self.containers[index];
+        let all = self.elements.get(usize::from(found.level))?;
+        let parts = all.get(found.from as usize..found.to as usize)?;
+        (found.span == span).then_some((found.kind, parts))
+    }
+
+    /// Where the object at `span` is defined: `span` itself, unless that code is (or ends as) a
+    /// reference. In `q.put('put')` the item is a reference to the method name.
+    pub fn resolve(&self, bytes: &[u8], span: Span) -> Span {
+        let behind = self.references.partition_point(|r| r.at < span.end);
+        match self.references[..behind].last() {
+            Some(last) if last.at >= span.start && self.only_filed(bytes, last.at, span.end) => {
+                let definition = self.memo.definitions[last.definition as usize];
+                Span { start: definition.start, end: definition.end }
+            }
+            _ => span,
+        }
+    }
+
+    /// Whether the opcode at `at` is the last but those that file its object or mean nothing.
+    fn only_filed(&self, bytes: &[u8], at: u32, end: u32) -> bool {
+        let Some(code) = bytes.get(..end as usize) else {
+            return false;
+        };
+        let mut reader = Reader::new(code, at as usize);
+        let _ = reader.next();
+        loop {
+            match reader.next() {
+                Ok(None) => return true,
+                Ok(Some(i)) if i.op.effect.only_files() => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// The one opcode that makes the object at `span`, when one alone does. References are
+    /// followed.
+    pub(super) fn atom<'a>(&self, bytes: &'a [u8], span: Span) -> Option<Instr<'a>> {
+        let span = self.resolve(bytes, span);
+        let code = bytes.get(..span.end as usize)?;
+        let first = Reader::new(code, span.start as usize).next().ok()??;
+        let single = matches!(first.op.effect, Effect::Push(_));
+        (single && self.only_filed(bytes, span.start, span.end)).then_some(first)
+    }
+
+    /// The text of a string, borrowed from the pickle; `None` when it is another object (or one
+    /// of Python 2's strings, or no UTF-8). References are followed.
+    pub fn text<'a>(&self, bytes: &'a [u8], span: Span) -> Option<&'a str> {
+        let i = self.atom(bytes, span)?;
+        match i.byte {
+            byte::SHORT_BINUNICODE | byte::BINUNICODE | byte::BINUNICODE8 => std::str::from_utf8(i.data).ok(),
+            // Escapes start with a backslash, other bytes from 128 on are Latin-1.
+            byte::UNICODE if i.data.is_ascii() && !i.data.contains(&b'\\') => {
+                std::str::from_utf8(i.data).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Decodes the object at `span`, for small arguments such as numbers, flags and names. What
+    /// is no [`Value`](super::Value) becomes [`Value::Opaque`](super::Value::Opaque).
+    ///
+    /// # Errors
+    /// Those of [`extract`](Self::extract).
+    pub fn decode_span(&self, bytes: &[u8], span: Span) -> Result<super::Value, PickleError> {
+        if let Some(value) = self.atom(bytes, span).as_ref().and_then(super::decode::atom) {
+            return Ok(value);
+        }
+        Ok(self.extract(bytes, span)?.decode())
+    }
+
+    fn note_code(&mut self, i: &Instr<'_>) {
+        let mut names = None;
+        if i.byte == byte::STACK_GLOBAL
+            && let [.., module, name] = *self.stack
+        {
+            let (start, middle, end) = (module.start, name.start, i.at as u32);
+            names = Some((Span { start, end: middle }, Span { start: middle, end }));
+        }
+        self.first_code = Some(FirstCode { at: i.at as u32, names });
+    }
+}
+
+/// Empties scratch memory, and gives back what only a large message needed.
+pub(super) fn reset<T>(scratch: &mut Vec<T>) {
+    scratch.clear();
+    if scratch.capacity() * size_of::<T>() > KEEP_BYTES {
+        scratch.shrink_to(KEEP_BYTES / size_of::<T>());
+    }
+}
+
+fn underflow(i: &Instr<'_>) -> PickleError {
+    PickleError::Underflow { at: i.at, opcode: i.op.name }
+}
