@@ -76,7 +76,9 @@ impl Hub {
 fn unknown_queue(name: &str, traceback: &str) -> String {
     let reason = last_line(traceback);
     match reason.rsplit_once("this hub serves ") {
-        Some((_, known)) => format!("no queue '{name}': this hub serves {}", known.trim_end_matches(['"', '\''])),
+        Some((_, known)) => {
+            format!("no queue '{name}': this hub serves {}", known.trim_end_matches(['"', '\'']))
+        }
         None => format!("no queue '{name}' there: {reason}"),
     }
 }

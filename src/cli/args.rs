@@ -124,8 +124,13 @@ impl Args {
     /// The value as a whole number of at least `least`.
     pub fn number(&mut self, least: usize) -> Result<usize, Failure> {
         let value = self.value()?;
+        self.to_number(value, least)
+    }
+
+    /// A word as a whole number of at least `least`.
+    pub fn to_number(&self, word: OsString, least: usize) -> Result<usize, Failure> {
         let expected = format!("a whole number of at least {least}");
-        self.parse(value, &expected, |text| text.parse().ok().filter(|&number| number >= least))
+        self.parse(word, &expected, |text| text.parse().ok().filter(|&number| number >= least))
     }
 
     /// The value as a number of bytes: `4096`, `512K`, `32M`, `1G`.
@@ -134,7 +139,12 @@ impl Args {
         self.parse(value, "a size, such as 4096, 512K, 32M or 1G", size)
     }
 
-    fn parse<T>(&self, word: OsString, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Failure> {
+    fn parse<T>(
+        &self,
+        word: OsString,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, Failure> {
         let text = self.utf8(word)?;
         parse(&text).ok_or_else(|| self.error(format!("{}: '{text}' is not {expected}", self.option)))
     }
@@ -215,7 +225,9 @@ mod tests {
     fn value_may_be_part_of_the_option() {
         for words in [&["--count=5"][..], &["--count", "5"], &["-c5"], &["-c=5"], &["-c", "5"]] {
             let mut args = args(words);
-            assert!(matches!(args.next().unwrap(), Some(Arg::Option(name)) if name == "--count" || name == "-c"));
+            assert!(
+                matches!(args.next().unwrap(), Some(Arg::Option(name)) if name == "--count" || name == "-c")
+            );
             assert_eq!(args.number(1).unwrap(), 5, "{words:?}");
             assert_eq!(args.next().unwrap(), None);
         }
@@ -254,7 +266,10 @@ mod tests {
         assert_eq!(message(&["--t"], |a| a.value().map(drop)), "--t needs a value: see netq put --help");
         assert_eq!(message(&["--bytes=1"], |a| a.next().map(drop)), "--bytes takes no value: leave it out");
         for bad in ["-1", "nan", "inf", "1e300", "x", ""] {
-            assert!(message(&["--t", bad], |a| a.seconds().map(drop)).contains("a number of seconds"), "{bad}");
+            assert!(
+                message(&["--t", bad], |a| a.seconds().map(drop)).contains("a number of seconds"),
+                "{bad}"
+            );
         }
         for bad in ["0", "-1", "1.5", "99999999999999999999999"] {
             assert!(message(&["-n", bad], |a| a.number(1).map(drop)).contains("at least 1"), "{bad}");

@@ -70,6 +70,7 @@ impl Failure {
     }
 
     /// The line, without `netq: `.
+    #[cfg(test)]
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -79,7 +80,9 @@ impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         let hint = match error {
             Error::Empty | Error::Full => return Self::timed_out(error.to_string()),
-            Error::RemoteTraceback(text) => return Self::failed(format!("the hub says: {}", last_line(text))),
+            Error::RemoteTraceback(text) => {
+                return Self::failed(format!("the hub says: {}", last_line(text)));
+            }
             Error::Connect { .. } => "start one with netq serve, or name its address with --connect",
             Error::Handshake { source: HandshakeError::Auth(error), .. } => match error {
                 AuthError::Rejected | AuthError::WrongKey => "check --authkey-file or NETQ_AUTHKEY",
@@ -106,7 +109,10 @@ impl From<Error> for Failure {
 /// names the exception.
 pub fn last_line(traceback: &str) -> &str {
     let lines = traceback.lines().map(str::trim);
-    lines.rev().find(|line| !line.is_empty() && line.contains(|c| c != '-')).unwrap_or("an error without a text")
+    lines
+        .rev()
+        .find(|line| !line.is_empty() && line.contains(|c| c != '-'))
+        .unwrap_or("an error without a text")
 }
 
 #[cfg(test)]
@@ -116,7 +122,8 @@ mod tests {
     #[test]
     fn traceback_becomes_its_last_line() {
         let dashes = "-".repeat(75);
-        let text = format!("\n{dashes}\nTraceback (most recent call last):\n  x\nKeyError: 'tasks'\n{dashes}\n");
+        let text =
+            format!("\n{dashes}\nTraceback (most recent call last):\n  x\nKeyError: 'tasks'\n{dashes}\n");
         assert_eq!(last_line(&text), "KeyError: 'tasks'");
         assert_eq!(last_line("\n---\n"), "an error without a text");
         let failure = Failure::from(Error::RemoteTraceback(text));

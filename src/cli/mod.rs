@@ -105,9 +105,10 @@ fn help(topic: Option<&OsString>) -> Result<(), Failure> {
 }
 
 fn find(name: &OsString) -> Result<&'static Command, Failure> {
-    COMMANDS.iter().find(|command| name == command.name).ok_or_else(|| {
-        Failure::usage(format!("unknown command '{}': see netq help", name.to_string_lossy()))
-    })
+    COMMANDS
+        .iter()
+        .find(|command| name == command.name)
+        .ok_or_else(|| Failure::usage(format!("unknown command '{}': see netq help", name.to_string_lossy())))
 }
 
 /// The first line of each command's help is `netq NAME: what it does`.

@@ -65,7 +65,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         auth = auth.sha256_only();
     }
     let mut manager = BaseManager::with_key(serve.address, auth);
-    let log: Arc<dyn Fn(&str) + Send + Sync> = if serve.quiet { Arc::new(|_| {}) } else { Arc::new(out::note) };
+    let log: Arc<dyn Fn(&str) + Send + Sync> =
+        if serve.quiet { Arc::new(|_| {}) } else { Arc::new(out::note) };
     manager.set_options(Options { log, ..serve.options });
     for queue in &serve.queues {
         manager.register(&queue.name, SharedQueue::new(queue.maxsize));
@@ -80,7 +81,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     let server = manager.get_server()?;
     let address = server.address();
-    if key.bytes.len() < SHORT_KEY && !address.ip().is_loopback() {
+    if is_weak(&key, address) {
         out::note(&format!(
             "the key is shorter than {SHORT_KEY} bytes, and {address} can be reached from elsewhere: use a longer one"
         ));
@@ -119,7 +120,10 @@ fn parse(mut args: Args) -> Result<Serve, Failure> {
             Arg::Word(word) => {
                 let queue = QueueSpec::parse(&args.utf8(word)?)?;
                 if !names.insert(queue.name.clone()) {
-                    return Err(Failure::usage(format!("queue '{}' is named twice: leave one out", queue.name)));
+                    return Err(Failure::usage(format!(
+                        "queue '{}' is named twice: leave one out",
+                        queue.name
+                    )));
                 }
                 serve.queues.push(queue);
             }
@@ -129,6 +133,11 @@ fn parse(mut args: Args) -> Result<Serve, Failure> {
         true => Err(args.missing("the name of a queue")),
         false => Ok(serve),
     }
+}
+
+/// Whether somebody elsewhere may find the key by trying.
+fn is_weak(key: &Key, address: SocketAddr) -> bool {
+    key.bytes.len() < SHORT_KEY && !address.ip().is_loopback()
 }
 
 /// Where the hub is, what it serves, and how a Python program gets there.
@@ -178,8 +187,19 @@ mod tests {
     #[test]
     fn options_become_those_of_the_library() {
         let serve = parsed(&[
-            "tasks:10", "--max-message=32M", "--data-only", "results", "--handshake-timeout", "2.5",
-            "--max-connections", "5", "--max-strangers", "3", "--no-remote-shutdown", "--listen", ":9000",
+            "tasks:10",
+            "--max-message=32M",
+            "--data-only",
+            "results",
+            "--handshake-timeout",
+            "2.5",
+            "--max-connections",
+            "5",
+            "--max-strangers",
+            "3",
+            "--no-remote-shutdown",
+            "--listen",
+            ":9000",
         ]);
         let serve = serve.unwrap_or_else(|failure| panic!("{}", failure.message()));
         let options = serve.options;
@@ -196,6 +216,15 @@ mod tests {
         assert!(message(&[]).contains("the name of a queue is missing"));
         assert!(message(&["a:1", "b", "a"]).contains("'a' is named twice"));
         assert!(message(&["a", "--frob"]).contains("unknown option --frob"));
+    }
+
+    #[test]
+    fn short_key_is_weak_where_others_can_reach_the_hub() {
+        let weak = |length, address: &str| {
+            is_weak(&Key { bytes: vec![0; length], python: String::new() }, address.parse().unwrap())
+        };
+        assert!(weak(15, "0.0.0.0:1") && weak(15, "[::]:1") && weak(1, "192.0.2.1:1"));
+        assert!(!weak(16, "0.0.0.0:1") && !weak(1, "127.0.0.1:1") && !weak(1, "[::1]:1"));
     }
 
     #[test]

@@ -18,9 +18,9 @@ pub const FACTORIES: [&str; 2] = ["Queue", "JoinableQueue"];
 const MANAGER: [&str; 7] = ["address", "connect", "get_server", "join", "register", "shutdown", "start"];
 
 const KEYWORDS: [&str; 35] = [
-    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
-    "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda",
-    "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def",
+    "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is",
+    "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
 impl QueueSpec {
@@ -28,14 +28,17 @@ impl QueueSpec {
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = |why: String| Failure::usage(format!("queue '{text}': {why}"));
         // A comma is where a queue's options begin.
-        let (queue, options) = text.split_once(',').map_or((text, None), |(queue, options)| (queue, Some(options)));
+        let (queue, options) =
+            text.split_once(',').map_or((text, None), |(queue, options)| (queue, Some(options)));
         let (name, maxsize) = queue.split_once(':').map_or((queue, None), |(name, size)| (name, Some(size)));
         if let Some(why) = name_error(name) {
             return Err(wrong(why));
         }
         let maxsize = match maxsize {
             Some(size) => size.parse().map_err(|_| {
-                wrong(format!("'{size}' is not a number of items: give one such as {name}:100, or 0 for no bound"))
+                wrong(format!(
+                    "'{size}' is not a number of items: give one such as {name}:100, or 0 for no bound"
+                ))
             })?,
             None => 0,
         };
