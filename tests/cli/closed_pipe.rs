@@ -1,0 +1,60 @@
+//! Nobody reads: an error like any other, and no panic.
+
+use std::io::pipe;
+use std::process::{Command, Stdio};
+
+use crate::support::{Ended, Hub, Running, netq};
+
+/// Runs a command whose output has no reader any more.
+fn unread(mut command: Command) -> Ended {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    Running::start(command.stdout(Stdio::from(writer))).wait()
+}
+
+#[test]
+fn commands_end_quietly() {
+    let hub = Hub::start(&["tasks"]);
+    for command in [netq(["help"]), netq(["put", "--help"]), netq(["--version"]), hub.command(&["stat"])] {
+        let ended = unread(command);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
+    }
+}
+
+#[test]
+fn items_that_could_not_be_printed_go_back() {
+    let hub = Hub::start(&["tasks"]);
+    hub.run(&["put", "tasks", "1", "2", "3", "4", "5"]).ok();
+    let ended = unread(hub.command(&["get", "tasks", "-n", "3"]));
+    let expected =
+        "netq: nobody reads standard output any more: of what was taken, 3 went back to the end of 'tasks'";
+    assert_eq!(ended.error(1), expected);
+    assert_eq!(hub.rest("tasks"), ["4", "5", "1", "2", "3"].map(Into::into));
+}
+
+#[test]
+fn items_for_which_there_is_no_room_any_more_are_counted() {
+    let hub = Hub::start(&["tasks:2"]);
+    hub.run(&["put", "tasks", "1", "2"]).ok();
+    let (reader, writer) = pipe().unwrap();
+    let mut command = hub.command(&["get", "tasks", "--follow"]);
+    let get = Running::start(command.stdout(Stdio::from(writer)));
+    drop(command);
+    // It has printed both, and others wait for their room.
+    let mut queue = hub.queue("tasks");
+    assert_eq!(queue.put_many((3..13).map(Into::into).collect(), None).unwrap(), 10);
+    drop(reader);
+    queue.put("more").unwrap();
+    let ended = get.wait();
+    assert!(ended.error(1).contains("nobody reads standard output any more"), "{ended:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn worker_stops_when_it_cannot_print() {
+    let hub = Hub::start(&["tasks"]);
+    hub.run(&["put", "tasks", "a", "b"]).ok();
+    let ended = unread(hub.command(&["work", "tasks", "--", "echo"]));
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
+    assert_eq!(hub.rest("tasks"), ["b".into()]);
+}
