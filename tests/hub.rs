@@ -502,3 +502,16 @@ fn many_clients_share_a_queue_and_each_item_arrives_once() {
         assert_eq!(all, (0..putters * each).collect::<Vec<_>>());
     });
 }
+
+#[test]
+fn all_items_of_an_iterator_go_in_in_order() {
+    let hub = hub(Options::default());
+    let mut queue = tasks(&hub);
+    let mut reader = tasks(&hub);
+    let count = 2000;
+    let reading = thread::spawn(move || (0..count).map(|_| reader.get().unwrap()).collect::<Vec<_>>());
+    // The queue holds 2: most of each batch waits.
+    assert_eq!(queue.put_all(0..count).unwrap(), count as usize);
+    assert_eq!(reading.join().unwrap(), (0..count).map(Value::from).collect::<Vec<_>>());
+    assert_eq!(queue.put_all(Vec::<Value>::new()).unwrap(), 0);
+}

@@ -24,7 +24,7 @@
 //! clients send and receive. Bounds: [`MAX_PENDING`], [`MAX_MEMO`], [`MAX_EXPANSION`].
 //!
 //! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk` (spans),
-//! `memo`, `extract` (from span to payload), `payload`; then `value`, `decode`, `encode`.
+//! `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`.
 
 mod bigint;
 mod convert;
@@ -33,6 +33,7 @@ mod describe;
 mod encode;
 mod error;
 mod extract;
+mod inline;
 mod instance;
 mod literal;
 mod memo;
@@ -45,7 +46,7 @@ pub use bigint::BigInt;
 pub use convert::WrongType;
 pub use describe::Code;
 pub use error::PickleError;
-pub use extract::MAX_EXPANSION;
+pub use inline::MAX_EXPANSION;
 pub use instance::Instance;
 pub use memo::MAX_MEMO;
 pub use opcode::Kind;

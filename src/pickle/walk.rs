@@ -128,7 +128,7 @@ pub struct Walker {
     /// The length of the pickle that was walked.
     pub(super) len: usize,
     /// Bookkeeping of `extract`, which changes nothing that a caller sees.
-    pub(super) inline: RefCell<super::extract::Scratch>,
+    pub(super) inline: RefCell<super::inline::Scratch>,
 }
 
 impl Default for Walker {
@@ -216,7 +216,7 @@ impl Walker {
         Ok(root)
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, i: &Instr<'_>) -> Result<(), PickleError> {
         if i.op.code && self.first_code.is_none() {
             self.note_code(i);
@@ -338,6 +338,7 @@ impl Walker {
         }
     }
 
+    #[inline]
     fn put(&mut self, i: &Instr<'_>, number: Option<u32>) -> Result<(), PickleError> {
         let top = self.operands(1, i)?;
         let Entry { start, memo } = self.stack[top];

@@ -16,10 +16,13 @@ pub use queue::QueueProxy;
 pub(crate) use remote::Remote;
 pub use remote::Retry;
 
-use remote::{Failure, exchange, into_error};
+use remote::{Failure, exchange, into_error, receive};
 
 /// A connection that was used less than this ago is taken to be alive without a look.
 const FRESH: Duration = Duration::from_millis(100);
+
+/// How many requests may be on their way without a reply.
+const PIPELINE: usize = 256;
 
 /// An object that lives in a manager's server, CPython's included. Python's `BaseProxy`.
 ///
@@ -140,6 +143,42 @@ impl Proxy {
             Reply::Return(_) => Err(Error::Protocol(format!("{method}() returns a value: use call"))),
             other => Err(into_error(other)),
         }
+    }
+
+    /// Calls a method once for each set of arguments, without waiting for a reply before the next request is
+    /// sent. Returns how many calls there were.
+    fn pipeline<const N: usize>(
+        &mut self,
+        method: &str,
+        calls: impl Iterator<Item = [Value; N]>,
+    ) -> Result<usize, Error> {
+        let mut calls = calls.map(|args| encode_request(Some(&self.token.ident), method, &args, &[]));
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.remote.connect_and_accept()?,
+        };
+        let (mut sent, mut answered, mut failure) = (0, 0, None);
+        loop {
+            // More unread replies than this could fill the sockets' buffers, and then both sides would wait.
+            while sent - answered < PIPELINE && failure.is_none() {
+                let Some(request) = calls.next() else { break };
+                connection
+                    .send(&[&request])
+                    .map_err(|source| Error::Lost { method: method.into(), source })?;
+                sent += 1;
+            }
+            if answered == sent {
+                break;
+            }
+            match receive(&mut connection, &mut self.walker).map_err(|failure| failure.into_error(method))? {
+                Reply::Return(_) => {}
+                other => failure = failure.or(Some(into_error(other))),
+            }
+            answered += 1;
+        }
+        drop(calls);
+        (self.connection, self.used) = (Some(connection), Instant::now());
+        failure.map_or(Ok(sent), Err)
     }
 
     /// One request, one reply; over a new connection if the old one broke and that does no harm.

@@ -195,6 +195,11 @@ pub(super) fn exchange(
 ) -> Result<Reply, Failure> {
     // A frame that was not written whole is not a request yet.
     connection.send(&[request]).map_err(Failure::NotSent)?;
+    receive(connection, walker)
+}
+
+/// Waits for the reply to a request that was sent.
+pub(super) fn receive(connection: &mut Connection, walker: &mut Walker) -> Result<Reply, Failure> {
     match connection.receive() {
         Ok(Some(frame)) => Reply::parse(walker, frame).map_err(Failure::Nonsense),
         Ok(None) => {

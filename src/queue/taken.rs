@@ -47,8 +47,13 @@ impl<T> Taken<T> {
     /// The item has been handed over: it leaves the queue for good, and its slot is free.
     #[must_use = "the item is nowhere else"]
     pub fn commit(mut self) -> T {
-        self.release_slot();
-        self.queue.lock().commit();
+        let mut state = self.queue.lock();
+        if self.has_slot {
+            state.release_slot(&self.item().item);
+        }
+        state.commit();
+        self.queue.wake_putters(&mut state);
+        drop(state);
         // Cannot fail: see the field.
         self.item.take().expect("a guard has its item until it ends").item
     }
@@ -124,6 +129,9 @@ impl<T: fmt::Debug> fmt::Debug for Taken<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use super::super::testing::{eventually, woken};
     use super::super::{GetError, Limits, PutError, Wait};
     use super::*;
 
@@ -217,6 +225,19 @@ mod tests {
         assert_eq!(taken.commit(), 1);
         let stats = queue.stats();
         assert_eq!((stats.out, stats.reserved, stats.gets, stats.returned), (0, 0, 1, 0));
+    }
+
+    #[test]
+    fn a_commit_wakes_a_putter() {
+        let queue = BoundedQueue::new(1);
+        queue.try_put(1).unwrap();
+        let taken = take(&queue);
+        thread::scope(|scope| {
+            let putter = scope.spawn(|| woken(|wait| queue.put(2, wait)));
+            eventually("asleep", || queue.stats().waiting_putters == 1);
+            assert_eq!(taken.commit(), 1);
+            assert_eq!(putter.join().unwrap(), Ok(()));
+        });
     }
 
     #[test]
