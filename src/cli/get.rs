@@ -128,7 +128,7 @@ fn print(items: Vec<Value>, get: &Get, queue: &mut QueueProxy) -> Result<(), Fai
                 0 => format!("{why}: of what was taken, {back} went back to the end of '{name}'"),
                 lost => format!(
                     "{why}: of what was taken, {back} went back to the end of '{name}', and {lost} are lost: \
-                     there was no room for them"
+                     '{name}' takes no more"
                 ),
             }));
         }

@@ -98,7 +98,7 @@ fn to_item(word: OsString, bytes: bool) -> Result<Value, Failure> {
 }
 
 /// Where items go.
-pub struct Sink {
+struct Sink {
     queue: QueueProxy,
     name: String,
     timeout: Option<Duration>,
@@ -116,7 +116,10 @@ impl Sink {
 
     fn put(&mut self, mut items: Vec<Value>) -> Result<(), Failure> {
         if !self.batches {
-            return items.into_iter().try_for_each(|item| self.put_one(item));
+            return match self.timeout {
+                None => self.put_pipelined(items),
+                Some(timeout) => items.into_iter().try_for_each(|item| self.put_one(item, timeout)),
+            };
         }
         while !items.is_empty() {
             // How many go in is known only afterwards, and the rest is still needed then.
@@ -132,18 +135,21 @@ impl Sink {
         Ok(())
     }
 
-    fn put_one(&mut self, item: Value) -> Result<(), Failure> {
-        match self.timeout {
-            None => self.queue.put(item),
-            Some(timeout) => self.queue.put_timeout(item, timeout),
-        }
-        .map_err(|error| self.failure(&error, 1))?;
+    fn put_pipelined(&mut self, items: Vec<Value>) -> Result<(), Failure> {
+        let total = items.len();
+        self.queue.put_all(items).map_err(|error| self.failure(&error, total))?;
+        self.count += total as u64;
+        Ok(())
+    }
+
+    fn put_one(&mut self, item: Value, timeout: Duration) -> Result<(), Failure> {
+        self.queue.put_timeout(item, timeout).map_err(|error| self.failure(&error, 1))?;
         self.count += 1;
         Ok(())
     }
 
-    /// An error, with what it means for the items: `doubtful` of them were on their way.
-    fn failure(&self, error: &Error, doubtful: usize) -> Failure {
+    /// An error, with what it means for the items, of which `tried` were on their way.
+    fn failure(&self, error: &Error, tried: usize) -> Failure {
         let Self { name, count, .. } = self;
         match error {
             Error::Full => {
@@ -152,10 +158,11 @@ impl Sink {
                     "'{name}' stayed full for {seconds} seconds: {count} items were put, the next one was not"
                 ))
             }
-            Error::Lost { .. } => Failure::about(
-                format_args!("'{name}': {count} items were put, and {doubtful} more may have been"),
-                error,
-            ),
+            // Nobody knows of the last ones.
+            Error::Lost { .. } => {
+                let most = count + tried as u64;
+                Failure::about(format_args!("'{name}': {count} to {most} items were put"), error)
+            }
             _ => Failure::about(format_args!("'{name}': {count} items were put"), error),
         }
     }

@@ -104,13 +104,11 @@ fn values_are_printed_as_python_literals() {
     let hub = Hub::start(&["tasks"]);
     let mut queue = hub.queue("tasks");
     queue.put(("resize", 640, 0.5, None::<bool>)).unwrap();
-    // pickle.dumps(fractions.Fraction, 2)
-    queue.put(Pickled::from_pickle(b"\x80\x02cfractions\nFraction\nq\x00.").unwrap()).unwrap();
+    // What pickle.dumps gives for an instance of `class Job` in the module `jobs`.
+    queue.put(Pickled::from_pickle(b"\x80\x02cjobs\nJob\n)\x81.").unwrap()).unwrap();
     queue.put(vec!["a", "b"]).unwrap();
     let text = hub.run(&["get", "tasks", "-n", "3"]).ok();
-    let lines: Vec<&str> = text.lines().collect();
-    assert_eq!([lines[0], lines[2]], ["('resize', 640, 0.5, None)", "['a', 'b']"]);
-    assert!(lines[1].starts_with('<') && lines[1].contains("Fraction") && lines[1].ends_with('>'), "{text}");
+    assert_eq!(text, "('resize', 640, 0.5, None)\n<jobs.Job>\n['a', 'b']\n");
 }
 
 #[test]

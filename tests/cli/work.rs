@@ -1,11 +1,10 @@
 //! `netq work`. Its commands here are those of a Unix shell.
 
 use std::process::Command;
-use std::time::Duration;
 
 use netq::Value;
 
-use crate::support::{DEADLINE, Directory, Hub, Running, entry, wait_for};
+use crate::support::{Directory, Hub, Running, entry, wait_for};
 
 /// `netq work tasks OPTION... --results results -- COMMAND...`
 fn work(hub: &Hub, options: &[&str], command: &[&str]) -> Command {
@@ -148,25 +147,43 @@ fn workers_end_when_the_queue_is_shut_down() {
 }
 
 #[test]
-fn hub_may_restart_while_a_command_runs_and_the_result_still_comes() {
+fn result_waits_for_a_hub_that_restarts() {
     let hub = hub_with(&["slow"]);
     let directory = Directory::new("restart");
     // Waits until it may end, for up to 10 seconds.
     let script = r#"touch "$1/started"; i=0
         until [ -e "$1/go" ]; do i=$((i + 1)); [ $i -lt 1000 ] || exit 1; sleep 0.01; done
-        echo "$2 done""#;
+        echo "$2 done"; touch "$1/ended""#;
     let path = directory.file("");
     let mut command = work(&hub, &["--idle-exit", "0.5"], &["sh", "-c", script, "sh", &path, "{}"]);
     let running = Running::start(&mut command);
-    wait_for("the command's start", || directory.0.join("started").exists().then_some(()));
+    let there = |name: &str| wait_for(name, || directory.0.join(name).exists().then_some(()));
+    there("started");
     let address = hub.address.clone();
     drop(hub);
     std::fs::write(directory.0.join("go"), "").unwrap();
+    there("ended");
     let hub = Hub::start_at(&address, &["tasks", "results"]);
     assert_eq!(parts(&hub.take("results"))[2], "slow done\n".into());
-    hub.queue("tasks").put_timeout("another", Duration::from_secs(1)).unwrap();
-    assert_eq!(parts(&hub.queue("results").get_timeout(DEADLINE).unwrap())[2], "another done\n".into());
+    hub.queue("tasks").put("another").unwrap();
+    assert_eq!(parts(&hub.take("results"))[2], "another done\n".into());
+    running.wait().ok();
+}
+
+#[test]
+fn waiting_workers_come_back_to_a_hub_that_was_restarted() {
+    let hub = hub_with(&[]);
+    let running = Running::start(&mut work(&hub, &["-j", "2"], &["echo"]));
+    wait_for("waiting workers", || (hub.figure("tasks", "waiting_getters") == 2).then_some(()));
+    let address = hub.address.clone();
+    drop(hub);
+    let hub = Hub::start_at(&address, &["tasks", "results"]);
+    for item in ["a", "b", "c"] {
+        hub.queue("tasks").put(item).unwrap();
+        assert_eq!(parts(&hub.take("results"))[0], item.into());
+    }
+    hub.queue("tasks").shutdown(false).unwrap();
     let ended = running.wait();
-    assert!(ended.stderr.contains("lost the hub"), "{ended:?}");
+    assert!(ended.stderr.contains("lost the hub") && ended.stderr.contains("back at the hub"), "{ended:?}");
     ended.ok();
 }
