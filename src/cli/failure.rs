@@ -89,7 +89,7 @@ impl From<&Error> for Failure {
                 AuthError::NotAHandshake(_) => "something else than a hub listens there: check the address",
                 _ => "",
             },
-            Error::Handshake { .. } => "is a hub listening there, and not too busy?",
+            Error::Handshake { .. } => "is a hub listening there, and has it room for one more connection?",
             _ => "",
         };
         match hint {
