@@ -28,8 +28,8 @@ options:
 ",
     access_help!(),
     "
-Items that cannot be printed because nobody reads any more, as in `netq get tasks -n 100 | head`, go back to
-the end of the queue (exit code 1).
+Items that cannot be printed because nobody reads any more, as in `netq get tasks -n 9999 | head`, go back to
+the end of the queue (exit code 1); those that `head` was sent and did not read are gone.
 
 example:
   netq get results --authkey-file key --follow --timeout 60 > results.txt

@@ -13,11 +13,11 @@ pub const VARIABLE: &str = "NETQ_AUTHKEY";
 /// What the key options in every command's help are.
 macro_rules! key_help {
     () => {
-        "\
-  --authkey-file FILE   the file that holds the hub's key (without the newline at its end); otherwise it is
-                        taken from the environment variable NETQ_AUTHKEY
-  --authkey KEY         the key itself; other users of the machine can see it in the process list
-"
+        concat!(
+            "  --authkey-file FILE   the file that holds the hub's key (without the newline at its end); otherwise\n",
+            "                        it is taken from the environment variable NETQ_AUTHKEY\n",
+            "  --authkey KEY         the key itself; other users of the machine can see it in the process list\n",
+        )
     };
 }
 pub(super) use key_help;

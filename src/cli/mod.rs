@@ -133,6 +133,8 @@ mod tests {
             assert!(command.help.starts_with(&format!("netq {}: ", command.name)), "{}", command.name);
             assert!(command.help.contains("\nusage: netq "), "{}", command.name);
             assert!(command.help.contains("\nexample:\n"), "{}", command.name);
+            let mut options = command.help.lines().filter(|line| line.trim_start().starts_with("--"));
+            assert!(options.all(|line| line.starts_with("  --")), "{}", command.name);
             assert!(command.help.ends_with('\n') && !command.help.ends_with("\n\n"), "{}", command.name);
             assert!(command.help.lines().all(|line| line.chars().count() <= 110), "{}", command.name);
         }

@@ -19,8 +19,10 @@ netq stat: show a hub's queues and figures
 
 usage: netq stat [OPTION]...
 
-Prints a line about the hub and a table of its objects. Of a manager that is CPython's, prints what its
-debug_info says.
+Prints a line about the hub and a table of its objects. Of a queue: proxies that refer to it, connections
+that use it, items and bytes in it, items put, got, and returned because their worker died, clients that wait
+in get() and in put(), and items for which task_done() was not called yet. Of a manager that is CPython's,
+prints what its debug_info says.
 
 options:
   --watch [S]           again every S seconds (default 1), until stopped
@@ -92,10 +94,23 @@ fn describe(address: &str, figures: &Value) -> String {
     );
     let Some(Value::List(objects)) = get(figures, "objects") else { return header };
     let rows = objects.iter().filter_map(|object| match object {
-        Value::Dict(cells) => Some(cells.iter().map(|(name, value)| (plain(name), plain(value))).collect()),
+        // A column that would be empty is left out.
+        Value::Dict(cells) => Some(cells.iter().filter(|(_, value)| !value.is_none())),
         _ => None,
     });
+    let rows = rows.map(|cells| cells.map(|(name, value)| (heading(name), plain(value))).collect());
     format!("{header}\n{}", Table::new(rows.collect()))
+}
+
+/// A figure's name, short enough for all of them to stand side by side.
+fn heading(name: &Value) -> String {
+    match name.as_str() {
+        Some("references") => "refs".to_owned(),
+        Some("connections") => "conns".to_owned(),
+        Some("waiting_getters") => "getters".to_owned(),
+        Some("waiting_putters") => "putters".to_owned(),
+        _ => plain(name),
+    }
 }
 
 fn get<'v>(dict: &'v Value, name: &str) -> Option<&'v Value> {
@@ -115,7 +130,6 @@ fn number(dict: &Value, name: &str) -> Option<f64> {
 fn plain(value: &Value) -> String {
     match value {
         Value::Str(text) if !text.contains(char::is_control) => text.clone(),
-        Value::None => "-".to_owned(),
         Value::Bool(flag) => if *flag { "yes" } else { "no" }.to_owned(),
         other => other.to_string(),
     }
@@ -166,7 +180,7 @@ mod tests {
         let dict = |entries: &[(&str, Value)]| {
             Value::Dict(entries.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
         };
-        let queue = dict(&[("name", "tasks".into()), ("length", 3.into()), ("max_bytes", Value::None)]);
+        let queue = dict(&[("name", "tasks".into()), ("references", 3.into()), ("max_bytes", Value::None)]);
         let figures = dict(&[
             ("version", "0.1.0".into()),
             ("uptime", 61.0.into()),
@@ -182,7 +196,7 @@ mod tests {
             "{text}"
         );
         assert!(lines[0].contains("messages up to 1 MiB"), "{text}");
-        assert_eq!(lines[1..], ["", "name   length  max_bytes", "tasks       3          -"]);
+        assert_eq!(lines[1..], ["", "name   refs", "tasks     3"]);
     }
 
     #[test]
