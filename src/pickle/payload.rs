@@ -6,6 +6,7 @@ use super::error::PickleError;
 use super::extract::get;
 use super::opcode::{Reader, byte};
 use super::walk::Walker;
+use crate::queue::Packing;
 
 /// A Python object as it was pickled: opaque, and passed on as it came.
 ///
@@ -62,6 +63,27 @@ impl Pickled {
     /// Never true: each object has code. (Here because `len` is.)
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
+    }
+
+    /// How a queue stores small payloads side by side. Larger ones than this, in bytes, keep the memory that
+    /// they came in.
+    pub(crate) const PACKING: Packing<Self> = Packing { pack: Self::pack, unpack: Self::unpack };
+
+    fn pack(&self, bytes: &mut Vec<u8>) -> bool {
+        const SMALL: usize = 4096;
+        if self.len() > SMALL {
+            return false;
+        }
+        bytes.extend(self.memos.to_le_bytes());
+        bytes.push(self.refers.into());
+        bytes.extend(self.as_bytes());
+        true
+    }
+
+    fn unpack(bytes: &[u8]) -> Self {
+        let (memos, rest) = bytes.split_first_chunk().unwrap_or((&[0; 4], &[]));
+        let (refers, code) = rest.split_first().unwrap_or((&0, &[]));
+        Self::new(code.to_vec(), 0, u32::from_le_bytes(*memos), *refers != 0)
     }
 
     /// How much memory it occupies, in bytes, itself included.

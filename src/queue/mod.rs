@@ -39,6 +39,7 @@ mod testing;
 mod tests;
 mod wait;
 
+pub use backlog::Packing;
 pub use bounded::BoundedQueue;
 pub use error::{GetError, JoinError, PutError, PutManyError, TooManyDone};
 pub use state::Limits;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Stats;
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Packing};
 use super::pause::Until;
 use super::wait::Waiters;
 
@@ -74,10 +74,10 @@ pub(super) struct State<T> {
 }
 
 impl<T> State<T> {
-    pub fn new(limits: Limits<T>) -> Self {
+    pub fn new(limits: Limits<T>, packing: Option<Packing<T>>) -> Self {
         Self {
             limits,
-            backlog: Backlog::new(),
+            backlog: Backlog::new(packing),
             returned: BTreeMap::new(),
             phase: Phase::Open,
             unfinished: 0,
@@ -224,11 +224,12 @@ impl<T> State<T> {
         if !immediate {
             return None;
         }
-        let items = self.returned.values().map(|(item, _)| item).chain(self.backlog.iter());
+        self.discard(self.len());
+        let (returned, backlog) = (std::mem::take(&mut self.returned), self.backlog.drain());
+        let items = returned.values().map(|(item, _)| item).chain(&backlog);
         let weight = items.fold(0, |sum: usize, item| sum.saturating_add(self.weigh(item)));
         self.weight = self.weight.saturating_sub(weight);
-        self.discard(self.len());
-        Some((std::mem::take(&mut self.returned), self.backlog.drain()))
+        Some((returned, backlog))
     }
 
     /// How many putters to wake now.

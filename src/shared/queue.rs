@@ -78,7 +78,7 @@ impl SharedQueue {
     pub fn with_options(options: QueueOptions) -> Arc<Self> {
         let QueueOptions { maxsize, max_bytes, redelivery } = options;
         let limits = Limits { maxsize, max_weight: max_bytes, weigh: Pickled::memory };
-        let queue = BoundedQueue::with_limits(limits);
+        let queue = BoundedQueue::packed(limits, Pickled::PACKING);
         Arc::new(Self { queue, ledger: redelivery.map(Ledger::new), maxsize, max_bytes })
     }
 
