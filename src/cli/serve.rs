@@ -25,8 +25,9 @@ JoinableQueue, which make a new queue for each who asks. Stop it with Ctrl-C or 
 the queues then is gone. Prints `netq: listening on ADDR` once it accepts connections.
 
 options:
-  --listen ADDR         where to listen, HOST:PORT (default 127.0.0.1:8001); port 0 is any free one. The key
-                        keeps strangers out, but nothing is encrypted: keep to networks that you trust
+  --listen ADDR         where to listen, HOST:PORT or a PORT of this machine only (default 127.0.0.1:8001);
+                        port 0 is any free one. The key keeps strangers out, but nothing is encrypted: keep
+                        to networks that you trust
   --handshake-timeout S close a connection that has not shown the key after S seconds (default 10)
   --max-connections N   refuse more connections than N (default 10000)
   --max-strangers N     keep at most N connections that have not shown the key yet (default 256)
