@@ -150,6 +150,10 @@ impl Decoder {
             walker.walk_code(code).ok()?;
         }
         let definitions = &walker.memo.definitions;
+        // What refers to an object from within it has no end.
+        if (walker.references.iter()).any(|r| r.at < definitions[r.definition as usize].end) {
+            return None;
+        }
 
         let mut pieces = vec![Piece { pos: 0, end: code.len() }];
         while let Some(piece) = pieces.last_mut() {
@@ -162,7 +166,6 @@ impl Decoder {
                 let definition = definitions.get(i.number().ok()? as usize)?;
                 let (pos, end) = (definition.start as usize, definition.end as usize);
                 self.again += end - pos;
-                // An object that holds itself gets here over and over.
                 if self.again > MAX_AGAIN || pieces.len() > MAX_DEPTH.into() {
                     return None;
                 }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::opcode::{Instr, Kind, Reader, byte};
+use super::parts::Span;
 use super::payload::Pickled;
-use super::walk::{Span, Walker};
+use super::walk::Walker;
 
 /// The first opcode of a payload that makes Python import or call something.
 ///

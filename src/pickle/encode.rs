@@ -36,7 +36,7 @@ impl Value {
         }
         let (mut code, mut memo) = (Vec::new(), 0);
         let refers = encode(self, &mut code, &mut memo);
-        Pickled::new(code, 0, memo as u32, refers)
+        Pickled::new(code, memo as u32, refers)
     }
 }
 

@@ -6,11 +6,12 @@
 
 use super::error::PickleError;
 use super::opcode::{Reader, byte};
+use super::parts::Span;
 use super::payload::Pickled;
-use super::walk::{Span, Walker};
+use super::walk::Walker;
 
 /// From this size on a payload keeps the buffer of the message it came in.
-const KEEP_BUFFER: usize = 16 << 10;
+pub(super) const KEEP_BUFFER: usize = 16 << 10;
 
 /// A change that the code of a payload needs.
 pub(super) enum Edit {
@@ -38,14 +39,29 @@ impl Walker {
     /// [`PickleError::ForeignSpan`], or [`PickleError::Expansion`] when this message's payloads
     /// share too much.
     pub fn extract(&self, bytes: &[u8], span: Span) -> Result<Pickled, PickleError> {
-        let code = self.checked(bytes, span)?;
-        if self.self_contained(bytes, span) {
-            let mut code = code.to_vec();
-            let len = self.rewrite(&mut code, 0, span);
-            code.truncate(len);
-            Ok(self.finish(code, 0, span))
-        } else {
-            self.write_inlined(bytes, span)
+        self.checked(bytes, span)?;
+        let source = self.follow(bytes, span);
+        self.inline.borrow_mut().spend(source.len().saturating_sub(span.len()))?;
+        let (from, to) = self.edits(source);
+        if !self.self_contained(bytes, &from, &to) {
+            return self.write_inlined(bytes, source);
+        }
+        let mut code = bytes[source.range()].to_vec();
+        let len = self.rewrite(&mut code, 0, source, &from);
+        code.truncate(len);
+        let memos = to.definition - from.definition;
+        Ok(Pickled::new(code, memos as u32, from.reference < to.reference))
+    }
+
+    /// The span itself or, when it is nothing but a reference, that of the definition.
+    fn follow(&self, bytes: &[u8], span: Span) -> Span {
+        let first = self.references.partition_point(|r| r.at < span.start);
+        match self.references.get(first) {
+            Some(r) if r.at == span.start && self.only_filed(bytes, r.at, span.end) => {
+                let definition = self.memo.definitions[r.definition as usize];
+                Span { start: definition.start, end: definition.end }
+            }
+            _ => span,
         }
     }
 
@@ -57,12 +73,15 @@ impl Walker {
     pub fn extract_owned(&self, mut bytes: Vec<u8>, span: Span) -> Result<Pickled, PickleError> {
         let len = self.checked(&bytes, span)?.len();
         let most = len >= KEEP_BUFFER && len > bytes.capacity() / 2;
-        if !most || !self.self_contained(&bytes, span) {
+        let (from, to) = self.edits(span);
+        if !most || !self.self_contained(&bytes, &from, &to) {
             return self.extract(&bytes, span);
         }
-        let len = self.rewrite(&mut bytes, span.start as usize, span);
-        bytes.truncate(span.start as usize + len);
-        Ok(self.finish(bytes, span.start, span))
+        let len = self.rewrite(&mut bytes, span.start as usize, span, &from);
+        let behind = bytes.len() as u32 - span.start - len as u32;
+        let memos = to.definition - from.definition;
+        let refers = from.reference < to.reference;
+        Ok(Pickled::within(bytes, (span.start, behind), memos as u32, refers))
     }
 
     fn checked<'a>(&self, bytes: &'a [u8], span: Span) -> Result<&'a [u8], PickleError> {
@@ -120,10 +139,14 @@ impl Walker {
         Some((at, edit))
     }
 
-    /// Whether all references in the span stay in it and none grows.
-    fn self_contained(&self, bytes: &[u8], span: Span) -> bool {
-        let from = self.cursors(span.start, span.end);
-        let to = self.cursors(span.end, span.end);
+    /// The cursors at both ends of a span.
+    fn edits(&self, span: Span) -> (Cursors, Cursors) {
+        let Span { start, end } = span;
+        (self.cursors(start, end), self.cursors(end, end))
+    }
+
+    /// Whether all references between the cursors stay there and none grows.
+    fn self_contained(&self, bytes: &[u8], from: &Cursors, to: &Cursors) -> bool {
         let definitions = from.definition as u32..to.definition as u32;
         self.references[from.reference..to.reference].iter().all(|r| {
             definitions.contains(&r.definition)
@@ -133,8 +156,8 @@ impl Walker {
 
     /// Edits self-contained code in place. It is in `bytes` at `offset`, and its new length is
     /// returned.
-    fn rewrite(&self, bytes: &mut [u8], offset: usize, span: Span) -> usize {
-        let mut next = self.cursors(span.start, span.end);
+    fn rewrite(&self, bytes: &mut [u8], offset: usize, span: Span, from: &Cursors) -> usize {
+        let mut next = *from;
         // Starts of objects are of no interest here.
         next.start = usize::MAX;
         let first = next.definition as u32;
@@ -160,12 +183,6 @@ impl Walker {
             bytes[write..write + code.len()].copy_from_slice(code);
             write += code.len();
         }
-    }
-
-    fn finish(&self, code: Vec<u8>, start: u32, span: Span) -> Pickled {
-        let (from, to) = (self.cursors(span.start, span.end), self.cursors(span.end, span.end));
-        let memos = to.definition - from.definition;
-        Pickled::new(code, start, memos as u32, from.reference < to.reference)
     }
 }
 

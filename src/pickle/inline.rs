@@ -2,23 +2,27 @@
 //!
 //! In `put_many([{'a': 1}, {'a': 2}])` the second dict's key is a reference to the first one's.
 //! Where the payload does not hold yet what is referred to, the code that defines it is written
-//! in place of the reference. It may hold, or be, the code that is just being written, as objects
-//! may hold themselves. Three rules keep each object one object then:
+//! in place of the reference. Two rules keep each object one object, complete when it is used:
 //!
 //! 1. What has been written once is referred to, also where its code comes by again.
-//! 2. A list is in the memo before its items are written, so that they can refer to it. A tuple
-//!    or an instance is not before its parts are complete. If a part of it needs an object that
-//!    holds it, then what was written of it is taken back, and the larger object is written first.
-//! 3. Of that one only the part is wanted: POP throws it away, and GET fetches the part.
-
-use std::collections::BTreeMap;
+//! 2. If a piece of code refers to an object that holds it (objects may hold themselves), then
+//!    what was written of the piece is taken back, and the larger object is written first, in the
+//!    order that its pickler chose. Only the piece is wanted of it: POP throws the object away,
+//!    and GET fetches the part.
+//!
+//! References go backwards. So, by the second rule, each piece that is begun within another ends
+//! before the other starts: no object is ever met half written.
+//!
+//! An object's code is taken to be all that fills it. That is how picklers write; a pickle made by
+//! hand may fetch a list with GET and append to it elsewhere, which its payload then lacks.
 
 use super::error::PickleError;
 use super::extract::{Cursors, Edit, get, opcode_end};
 use super::memo::Definition;
 use super::opcode::byte;
+use super::parts::Span;
 use super::payload::Pickled;
-use super::walk::{Span, Walker, reset};
+use super::walk::{Walker, reset};
 
 /// How many bytes all payloads taken from one message may have beyond their own code, in
 /// addition to the message's length: what copies of shared objects add. (`put_many` of one large
@@ -49,6 +53,20 @@ impl Scratch {
         self.allowance = self.limit;
     }
 
+    fn check(&self, added: usize) -> Result<(), PickleError> {
+        if added > self.allowance {
+            return Err(PickleError::Expansion { limit: self.limit });
+        }
+        Ok(())
+    }
+
+    /// A payload was made that has `added` bytes beyond its own code.
+    pub fn spend(&mut self, added: usize) -> Result<(), PickleError> {
+        self.check(added)?;
+        self.allowance -= added;
+        Ok(())
+    }
+
     fn prepare(&mut self, definitions: &[Definition]) {
         if self.by_start.is_empty() {
             self.numbers.resize(definitions.len(), 0);
@@ -63,15 +81,13 @@ impl Scratch {
 
 /// A piece of the message that is being written: up to `pos` it has been.
 struct Piece {
+    span: Span,
     pos: u32,
-    end: u32,
     next: Cursors,
-    /// The opcode that files the object, if any.
-    filed_at: Option<u32>,
     /// The payload's length in bytes and memo entries when the piece was begun.
     before: (usize, usize),
     /// The piece is written for the sake of this part of it.
-    part: Option<u32>,
+    part: Option<Span>,
 }
 
 /// A payload that is being written.
@@ -82,8 +98,6 @@ struct Out<'a> {
     written: Vec<u32>,
     /// The pieces that are being written, each for a reference in the one before it.
     pieces: Vec<Piece>,
-    /// Those whose object is not in the memo yet: from its `filed_at` to the index of the piece.
-    unfiled: BTreeMap<u32, usize>,
     /// Bytes that were written and taken back.
     wasted: usize,
 }
@@ -97,27 +111,24 @@ impl Walker {
             code: Vec::with_capacity(span.len()),
             written: Vec::new(),
             pieces: Vec::new(),
-            unfiled: BTreeMap::new(),
             wasted: 0,
         };
+        let added = |out: &Out<'_>| (out.code.len() + out.wasted).saturating_sub(span.len());
         self.begin(&mut out, span, None);
         while let Some(piece) = out.pieces.last_mut() {
-            let edit = self.next_edit(&mut piece.next, piece.end);
-            let at = edit.as_ref().map_or(piece.end, |&(at, _)| at);
+            let edit = self.next_edit(&mut piece.next, piece.span.end);
+            let at = edit.as_ref().map_or(piece.span.end, |&(at, _)| at);
             let copy = &bytes[piece.pos as usize..at as usize];
             piece.pos = at;
             out.code.extend_from_slice(copy);
-            if out.code.len() + out.wasted > span.len() + self.inline.borrow().allowance {
-                return Err(PickleError::Expansion { limit: self.inline.borrow().limit });
-            }
+            self.inline.borrow().check(added(&out))?;
             match edit {
                 Some((_, edit)) => self.apply(&mut out, edit),
                 None => self.end(&mut out),
             }
         }
-        let added = (out.code.len() + out.wasted).saturating_sub(span.len());
-        self.inline.borrow_mut().allowance -= added;
-        Ok(Pickled::new(out.code, 0, out.written.len() as u32, true))
+        self.inline.borrow_mut().spend(added(&out))?;
+        Ok(Pickled::new(out.code, out.written.len() as u32, true))
     }
 
     fn apply(&self, out: &mut Out<'_>, edit: Edit) {
@@ -134,12 +145,12 @@ impl Walker {
                 let end = self.memo.definitions[index as usize].end;
                 if let Some(number) = number {
                     piece.pos = end;
-                    piece.next = self.cursors(end, piece.end);
+                    piece.next = self.cursors(end, piece.span.end);
                     out.get(number);
                 }
             }
             Edit::Define(index) => {
-                out.unfiled.remove(&piece.pos);
+                debug_assert_eq!(number, None, "an object is written once");
                 piece.pos = opcode_end(out.bytes, piece.pos);
                 self.inline.borrow_mut().numbers[index as usize] = out.written.len() as u32;
                 out.written.push(index);
@@ -147,51 +158,31 @@ impl Walker {
             }
             Edit::Refer(index) => {
                 piece.pos = opcode_end(out.bytes, piece.pos);
-                self.refer(out, index);
+                if let Some(number) = number {
+                    return out.get(number);
+                }
+                let Definition { start, end, .. } = self.memo.definitions[index as usize];
+                let part = out.take_back(Span { start, end });
+                self.begin(out, Span { start, end }, part);
             }
         }
     }
 
-    /// Writes a reference, or the object where there is none yet.
-    fn refer(&self, out: &mut Out<'_>, index: u32) {
-        if let Some(number) = self.number(out, index) {
-            return out.get(number);
-        }
-        let Definition { start, end, .. } = self.memo.definitions[index as usize];
-        let holds = out.unfiled.range(start..end);
-        let part = holds.map(|(&at, &piece)| (piece, at)).min().map(|(piece, at)| {
-            out.take_back(piece);
-            // The opcode at `at` files an object: there is a definition.
-            self.memo.definitions.partition_point(|d| d.at < at) as u32
-        });
-        self.begin(out, Span { start, end }, part);
-    }
-
-    fn begin(&self, out: &mut Out<'_>, span: Span, part: Option<u32>) {
-        let Span { start, end } = span;
-        let next = self.cursors(start, end);
-        // The first object from there on, if it is exactly this one.
-        let filed_at = (self.inline.borrow().by_start.get(next.start))
-            .map(|&index| self.memo.definitions[index as usize])
-            .filter(|d| d.start == start && d.end == end)
-            .map(|d| d.at);
-        if let Some(at) = filed_at {
-            out.unfiled.insert(at, out.pieces.len());
-        }
+    fn begin(&self, out: &mut Out<'_>, span: Span, part: Option<Span>) {
         out.pieces.push(Piece {
-            pos: start,
-            end,
-            next,
-            filed_at,
+            span,
+            pos: span.start,
+            next: self.cursors(span.start, span.end),
             before: (out.code.len(), out.written.len()),
             part,
         });
     }
 
     fn end(&self, out: &mut Out<'_>) {
+        // If the part is in the memo, the piece starts with an edit that refers to it.
         if let Some(part) = out.pieces.pop().and_then(|piece| piece.part) {
             out.code.push(byte::POP);
-            self.refer(out, part);
+            self.begin(out, part, None);
         }
     }
 
@@ -207,16 +198,16 @@ impl Out<'_> {
         self.code.extend_from_slice(get(&mut [0; 5], number));
     }
 
-    /// Takes back what was written since that piece was begun.
-    fn take_back(&mut self, piece: usize) {
-        let before = self.pieces[piece].before;
-        self.wasted += self.code.len() - before.0;
-        self.code.truncate(before.0);
-        self.written.truncate(before.1);
-        for piece in self.pieces.drain(piece..) {
-            if let Some(at) = piece.filed_at {
-                self.unfiled.remove(&at);
-            }
+    /// Takes back the pieces that the object at `span` holds. Returns the one that is wanted.
+    fn take_back(&mut self, span: Span) -> Option<Span> {
+        let mut wanted = None;
+        while let Some(piece) = self.pieces.pop_if(|piece| span.holds(piece.span)) {
+            wanted = Some(piece.part.unwrap_or(piece.span));
+            let (len, memos) = piece.before;
+            self.wasted += self.code.len() - len;
+            self.code.truncate(len);
+            self.written.truncate(memos);
         }
+        wanted
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::error::PickleError;
-use super::extract::get;
+use super::extract::{KEEP_BUFFER, get};
 use super::opcode::{Reader, byte};
 use super::walk::Walker;
 use crate::queue::Packing;
@@ -26,18 +26,23 @@ use crate::queue::Packing;
 /// # Ok::<(), netq::pickle::PickleError>(())
 /// ```
 pub struct Pickled {
-    /// The code ends where the buffer does. Before `start` is what remains of the message that
-    /// it came in.
+    /// The code, and before and behind it what remains of the message that it came in.
     buffer: Box<[u8]>,
-    start: u32,
+    before: u32,
+    behind: u32,
     memos: u32,
     refers: bool,
 }
 
 impl Pickled {
     /// Code in normal form, with the number of its memo entries and whether it refers to them.
-    pub(super) fn new(code: Vec<u8>, start: u32, memos: u32, refers: bool) -> Self {
-        Pickled { buffer: code.into_boxed_slice(), start, memos, refers }
+    pub(super) fn new(code: Vec<u8>, memos: u32, refers: bool) -> Self {
+        Self::within(code, (0, 0), memos, refers)
+    }
+
+    /// Likewise, in a buffer that has so many more bytes before and behind it.
+    pub(super) fn within(buffer: Vec<u8>, (before, behind): (u32, u32), memos: u32, refers: bool) -> Self {
+        Pickled { buffer: buffer.into_boxed_slice(), before, behind, memos, refers }
     }
 
     /// Takes a complete pickle, of any protocol from 0 to 5.
@@ -52,7 +57,7 @@ impl Pickled {
 
     /// The code, without PROTO and STOP.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.buffer[self.start as usize..]
+        &self.buffer[self.before as usize..self.buffer.len() - self.behind as usize]
     }
 
     /// The number of bytes of code.
@@ -65,13 +70,17 @@ impl Pickled {
         self.as_bytes().is_empty()
     }
 
-    /// How a queue stores small payloads side by side. Larger ones than this, in bytes, keep the memory that
-    /// they came in.
+    /// How much memory it occupies, in bytes, itself included.
+    pub fn memory(&self) -> usize {
+        self.buffer.len() + size_of::<Self>()
+    }
+
+    /// How a queue stores small payloads side by side. Larger ones keep the memory that they came in.
     pub(crate) const PACKING: Packing<Self> = Packing { pack: Self::pack, unpack: Self::unpack };
 
     fn pack(&self, bytes: &mut Vec<u8>) -> bool {
-        const SMALL: usize = 4096;
-        if self.len() > SMALL {
+        // Copying less than that twice costs little beside the system calls that move it.
+        if self.len() >= KEEP_BUFFER {
             return false;
         }
         bytes.extend(self.memos.to_le_bytes());
@@ -83,12 +92,7 @@ impl Pickled {
     fn unpack(bytes: &[u8]) -> Self {
         let (memos, rest) = bytes.split_first_chunk().unwrap_or((&[0; 4], &[]));
         let (refers, code) = rest.split_first().unwrap_or((&0, &[]));
-        Self::new(code.to_vec(), 0, u32::from_le_bytes(*memos), *refers != 0)
-    }
-
-    /// How much memory it occupies, in bytes, itself included.
-    pub fn memory(&self) -> usize {
-        self.buffer.len() + size_of::<Self>()
+        Self::new(code.to_vec(), u32::from_le_bytes(*memos), *refers != 0)
     }
 
     /// The elements of a list or a tuple, each as a payload of its own; `None` for other objects.
@@ -109,6 +113,8 @@ impl Pickled {
 
     /// The complete pickle, for Python's `pickle.loads`. It is one of protocol 4, whichever the
     /// object came in; BYTEARRAY8 alone is younger, and Python 3.8 and later take it there.
+    /// Protocols 0 to 2 name classes as Python 2 did (`__builtin__.set`), and such names are not
+    /// translated: `multiprocessing` writes protocol 3 and later.
     pub fn to_pickle(&self) -> Vec<u8> {
         let mut pickle = Vec::with_capacity(self.len() + 3);
         pickle.extend_from_slice(&[byte::PROTO, 4]);
@@ -164,7 +170,8 @@ impl Clone for Pickled {
         Pickled {
             // Not the message around it.
             buffer: self.as_bytes().into(),
-            start: 0,
+            before: 0,
+            behind: 0,
             memos: self.memos,
             refers: self.refers,
         }

@@ -18,7 +18,7 @@ const BLOCK: usize = 128;
 const PACKED: usize = 256 * 1024;
 
 /// Room, in bytes, for the last item that goes into a block.
-const LAST: usize = 16 * 1024;
+const LAST: usize = 17 * 1024;
 
 /// In place of a packed item's length: the item is the next loose one.
 const LOOSE: u32 = u32::MAX;
@@ -41,7 +41,7 @@ const LOOSE: u32 = u32::MAX;
 /// assert_eq!(queue.try_get().unwrap(), "hello");
 /// ```
 pub struct Packing<T> {
-    /// Appends an item, as at most 16 KiB of bytes, and says true; or says false, and the item is kept as it
+    /// Appends an item, as at most 16 KiB and a little, and says true; or says false, and the item is kept as it
     /// is.
     pub pack: fn(&T, &mut Vec<u8>) -> bool,
     /// The item that was packed as these bytes.
@@ -130,7 +130,7 @@ impl<T> Block<T> {
         let start = self.packed.len();
         self.packed.extend(LOOSE.to_le_bytes());
         if (packing.pack)(&item, &mut self.packed) {
-            // At most 16 KiB.
+            // Fits: an item is about 16 KiB at most.
             let length = (self.packed.len() - start - 4) as u32;
             self.packed[start..start + 4].copy_from_slice(&length.to_le_bytes());
         } else {
