@@ -16,7 +16,7 @@ pub use queue::QueueProxy;
 pub(crate) use remote::Remote;
 pub use remote::Retry;
 
-use remote::{Failure, exchange, into_error, receive};
+use remote::{Failure, exchange, into_error, may_pass, receive};
 
 /// A connection that was used less than this ago is taken to be alive without a look.
 const FRESH: Duration = Duration::from_millis(100);
@@ -155,7 +155,7 @@ impl Proxy {
         let mut calls = calls.map(|args| encode_request(Some(&self.token.ident), method, &args, &[]));
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.remote.connect_and_accept()?,
+            None => self.connect()?,
         };
         let (mut sent, mut answered, mut failure) = (0, 0, None);
         loop {
@@ -189,7 +189,7 @@ impl Proxy {
                 self.reconnect(&"it closed the connection")?
             }
             Some(connection) => connection,
-            None => self.remote.connect_and_accept()?,
+            None => self.connect()?,
         };
         loop {
             match exchange(&mut connection, &mut self.walker, request) {
@@ -207,11 +207,20 @@ impl Proxy {
         }
     }
 
+    /// The first connection, or the one after a call that was lost. The proxy exists, so the hub was there:
+    /// if it is not there now, it may be restarting.
+    fn connect(&self) -> Result<Connection, Error> {
+        match self.remote.connect_and_accept() {
+            Err(error) if self.survives() && may_pass(&error) => self.remote.reconnect(&error),
+            result => result,
+        }
+    }
+
     fn reconnect(&self, cause: &dyn fmt::Display) -> Result<Connection, Error> {
         if !self.survives() {
             return self.remote.connect_and_accept();
         }
-        self.remote.accept(self.remote.reconnect(cause)?)
+        self.remote.reconnect(cause)
     }
 
     /// Whether the object is still the same one after its server was restarted: netq's registered objects
