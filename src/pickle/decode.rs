@@ -73,7 +73,7 @@ impl Pickled {
                 // Python's text with a lone surrogate in it.
                 let mut code = error.into_bytes();
                 code.splice(..0, header);
-                Value::Opaque(Pickled::new(code, 0, 0, false))
+                Value::Opaque(Pickled::new(code, 0, false))
             },
             Value::Str,
         )
@@ -371,13 +371,13 @@ mod tests {
             assert_eq!(payload.into_value(), value);
         }
         let memoized = [b"X\0\x40\0\0", x.as_bytes(), b"\x94"].concat();
-        assert_eq!(Pickled::new(memoized, 0, 1, false).into_value(), x.as_str().into());
+        assert_eq!(Pickled::new(memoized, 1, false).into_value(), x.as_str().into());
     }
 
     #[test]
     fn large_text_that_is_no_utf_8_stays_opaque() {
         let code = [&b"X\0\x40\0\0"[..], &vec![b'x'; LARGE - 3], b"\xed\xa0\x80"].concat();
-        let payload = Pickled::new(code, 0, 0, false);
+        let payload = Pickled::new(code, 0, false);
         assert_eq!(payload.clone().into_value(), Value::Opaque(payload));
     }
 }

@@ -63,7 +63,8 @@ impl Pickled {
     /// The code in memory of its own, which for a large payload is what it is in now.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         let mut bytes = self.buffer.into_vec();
-        bytes.drain(..self.start as usize);
+        bytes.truncate(bytes.len() - self.behind as usize);
+        bytes.drain(..self.before as usize);
         bytes
     }
 
