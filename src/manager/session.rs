@@ -88,7 +88,8 @@ enum Outcome {
 
 impl Session<'_> {
     fn run(&mut self) -> io::Result<()> {
-        let mut walker = Walker::new();
+        // Not on the stack, which fits in two pages without it.
+        let mut walker = Box::new(Walker::new());
         // The first request is to the server itself, and the last one too, unless it asks to go on.
         match self.next(&mut walker, server_method)? {
             Some(Outcome::Accept) => {
