@@ -88,7 +88,8 @@ enum Outcome {
 
 impl Session<'_> {
     fn run(&mut self) -> io::Result<()> {
-        let mut walker = Walker::new();
+        // Not on the stack, which fits in two pages without it.
+        let mut walker = Box::new(Walker::new());
         // The first request is to the server itself, and the last one too, unless it asks to go on.
         match self.next(&mut walker, server_method)? {
             Some(Outcome::Accept) => {
@@ -144,15 +145,19 @@ impl Session<'_> {
         }
     }
 
+    /// Waits for the next sign of life before the next message is read, into memory of its own: two large
+    /// messages at once would not fit in a processor's cache, nor in as little memory.
     fn let_go_of_large_items(&mut self) -> io::Result<()> {
-        if !self.doubt.as_ref().is_some_and(|doubt| doubt.large) {
+        // A message that came with the one before it needs no wait, and there may be nothing to wait for.
+        if self.connection.has_message() || !self.doubt.as_ref().is_some_and(|doubt| doubt.large) {
             return Ok(());
         }
         let stream = self.connection.stream();
         stream.set_read_timeout(Some(DOUBT))?;
-        let silent = stream.peek(&mut [0]).is_err_and(|error| is_timeout(&error));
+        let sign = stream.peek(&mut [0]);
         stream.set_read_timeout(None)?;
-        if silent {
+        let has_sent = matches!(sign, Ok(count) if count > 0);
+        if has_sent || sign.is_err_and(|error| is_timeout(&error)) {
             self.settle(true);
         }
         Ok(())

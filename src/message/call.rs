@@ -249,7 +249,8 @@ impl<'a> Call<'a> {
 
     fn checked(&self, payload: Result<Pickled, PickleError>) -> Result<Pickled, Exception> {
         let payload = payload.map_err(refused)?;
-        match payload.code().filter(|_| self.data_only) {
+        // Looking for code walks the payload once more.
+        match self.data_only.then(|| payload.code()).flatten() {
             None => Ok(payload),
             Some(code) => Err(Exception::value_error(format!(
                 "this hub takes only data, and the object is made by code ({code}): send lists, dicts, \

@@ -62,9 +62,7 @@ impl Pickled {
             _ => return Decoder::default().run(&self).unwrap_or(Value::Opaque(self)),
         };
         let header = code[..data.start].to_vec();
-        let mut bytes = self.into_bytes();
-        bytes.truncate(data.end);
-        bytes.drain(..data.start);
+        let bytes = self.into_part(data);
         if !is_text {
             return Value::Bytes(bytes);
         }

@@ -1,6 +1,7 @@
 //! [`Pickled`]: one Python object as pickle code that stands on its own.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::error::PickleError;
 use super::extract::{KEEP_BUFFER, get};
@@ -60,11 +61,12 @@ impl Pickled {
         &self.buffer[self.before as usize..self.buffer.len() - self.behind as usize]
     }
 
-    /// The code in memory of its own, which for a large payload is what it is in now.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    /// A part of the code, in the memory that it is in.
+    pub(super) fn into_part(self, part: Range<usize>) -> Vec<u8> {
+        let before = self.before as usize;
         let mut bytes = self.buffer.into_vec();
-        bytes.truncate(bytes.len() - self.behind as usize);
-        bytes.drain(..self.before as usize);
+        bytes.truncate(before + part.end);
+        bytes.drain(..before + part.start);
         bytes
     }
 
