@@ -17,6 +17,18 @@ pub const MAX_PENDING: usize = 4 << 20;
 /// the request tuple, its arguments, and what those hold directly.
 const LEVELS: usize = 5;
 
+/// The most references to the memo (128 MiB of bookkeeping), as many as the memo has entries.
+const MAX_REFERENCES: usize = super::memo::MAX_MEMO;
+
+/// The most containers near the bottom of the stack (80 MiB of bookkeeping), the most elements on each level
+/// of them (32 MiB), and the most opcodes that a payload leaves out, of which picklers write one for every
+/// 64 KiB. Each can be had for a byte of code.
+const MAX_NOTES: usize = MAX_PENDING;
+
+/// How many opcodes that only file an object may follow it until it is no longer taken for a plain string or
+/// number. Picklers write one, and perhaps a FRAME; each look at the object passes over them.
+const MAX_FILINGS: usize = 8;
+
 /// Scratch above this size is given back by [`Walker::clear`].
 const KEEP_BYTES: usize = 64 << 10;
 
@@ -221,6 +233,9 @@ impl Walker {
         if i.op.code && self.first_code.is_none() {
             self.note_code(i);
         }
+        if self.containers.len() >= MAX_NOTES {
+            return Err(PickleError::TooManyParts { at: i.at });
+        }
         match i.op.effect {
             Effect::Push(kind) => self.push(i, NOT_IN_MEMO, kind)?,
             Effect::Get => {
@@ -228,16 +243,19 @@ impl Walker {
                 let Some(definition) = self.memo.get(number) else {
                     return Err(PickleError::NoSuchMemo { at: i.at, number });
                 };
+                if self.references.len() >= MAX_REFERENCES {
+                    return Err(PickleError::TooManyParts { at: i.at });
+                }
                 self.references.push(Reference { at: i.at as u32, definition });
                 self.push(i, definition, Kind::Other)?;
             }
             // The code that was thrown away goes to the next object, whatever stands between.
-            Effect::Frame => self.skip(i),
+            Effect::Frame => self.skip(i)?,
             Effect::Proto => {
                 if i.data[0] > 5 {
                     return Err(PickleError::UnknownProtocol { at: i.at, version: i.data[0] });
                 }
-                self.skip(i);
+                self.skip(i)?;
             }
             Effect::Mark => {
                 self.marks.push(self.stack.len() as u32);
@@ -310,8 +328,12 @@ impl Walker {
         }
     }
 
-    fn skip(&mut self, i: &Instr<'_>) {
+    fn skip(&mut self, i: &Instr<'_>) -> Result<(), PickleError> {
+        if self.skips.len() >= MAX_NOTES {
+            return Err(PickleError::TooManyParts { at: i.at });
+        }
         self.skips.push(i.at as u32);
+        Ok(())
     }
 
     /// The lowest stack index that an opcode may touch: the one above the last mark.
@@ -344,7 +366,7 @@ impl Walker {
         let known = (memo != NOT_IN_MEMO).then_some(memo);
         self.stack[top].memo = self.memo.put(number, known, i.at, start)?;
         if known.is_some() {
-            self.skip(i);
+            self.skip(i)?;
         }
         Ok(())
     }
@@ -352,7 +374,8 @@ impl Walker {
     /// The entries from `first` on become one object, which has the code from `base` on.
     fn take(&mut self, base: usize, first: usize, i: &Instr<'_>, kind: Kind) {
         let start = self.stack[base].start;
-        let known = base < LEVELS && kind != Kind::Other;
+        let known = kind != Kind::Other && self.has_room(base, first);
+        let kind = if known { kind } else { Kind::Other };
         let from = self.elements.get(base).map_or(0, Vec::len) as u32;
         self.consume(first, i.at, known.then_some(base));
         self.stack.truncate(base);
@@ -364,9 +387,20 @@ impl Walker {
 
     /// The entries from `first` on go into the container at stack index `container`.
     fn add(&mut self, container: usize, first: usize, i: &Instr<'_>, kind: Kind) {
-        let known = container < LEVELS && self.open[container].kind == kind;
+        let mut known = container < LEVELS && self.open[container].kind == kind;
+        if known && !self.has_room(container, first) {
+            // What has too many elements is taken for an object whose elements are not known.
+            self.open[container].kind = Kind::Other;
+            known = false;
+        }
         self.consume(first, i.at, known.then_some(container));
         self.stack.truncate(container + 1);
+    }
+
+    /// Whether the entries from `first` on can be recorded as elements of the container at `level`.
+    fn has_room(&self, level: usize, first: usize) -> bool {
+        let count = self.stack.len() - first;
+        self.elements.get(level).is_some_and(|elements| elements.len() + count <= MAX_NOTES)
     }
 
     /// The entry at `index`, and what is above it, becomes code of the next object.
@@ -466,13 +500,14 @@ impl Walker {
         };
         let mut reader = Reader::new(code, at as usize);
         let _ = reader.next();
-        loop {
+        for _ in 0..=MAX_FILINGS {
             match reader.next() {
                 Ok(None) => return true,
                 Ok(Some(i)) if i.op.effect.only_files() => {}
                 _ => return false,
             }
         }
+        false
     }
 
     /// The one opcode that makes the object at `span`, when one alone does. References are
@@ -500,7 +535,8 @@ impl Walker {
     }
 
     /// Decodes the object at `span`, for small arguments such as numbers, flags and names. What
-    /// is no [`Value`](super::Value) becomes [`Value::Opaque`](super::Value::Opaque).
+    /// is no [`Value`](super::Value), and any container of more than 64 KiB of code, becomes
+    /// [`Value::Opaque`](super::Value::Opaque).
     ///
     /// # Errors
     /// Those of [`extract`](Self::extract).
@@ -508,7 +544,12 @@ impl Walker {
         if let Some(value) = self.atom(bytes, span).as_ref().and_then(super::decode::atom) {
             return Ok(value);
         }
-        Ok(self.extract(bytes, span)?.decode())
+        Ok(self.extract(bytes, span)?.decode_small())
+    }
+
+    /// Whether the object at `span` is `None`. References are followed.
+    pub(crate) fn is_none(&self, bytes: &[u8], span: Span) -> bool {
+        self.atom(bytes, span).is_some_and(|i| i.byte == byte::NONE)
     }
 
     fn note_code(&mut self, i: &Instr<'_>) {
