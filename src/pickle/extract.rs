@@ -292,7 +292,14 @@ impl Walker {
     }
 
     fn piece(&self, pos: u32, end: u32) -> Piece {
-        Piece { pos, end, next: self.cursors(pos) }
+        let mut next = self.cursors(pos);
+        // Objects that begin here and enclose the piece are not in it. There may be as many as the message
+        // has bytes, and as many references to the innermost: passing over each of them takes minutes.
+        next.start += self.inline.borrow().by_start[next.start..].partition_point(|&d| {
+            let definition = self.memo.definitions[d as usize];
+            definition.start == pos && definition.end > end
+        });
+        Piece { pos, end, next }
     }
 
     /// The number that a definition has in the payload that is being written.
