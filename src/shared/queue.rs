@@ -80,7 +80,7 @@ impl SharedQueue {
     fn put_many(&self, call: Call<'_>) -> Result<Answer, Exception> {
         let [items, block, timeout] = call.bind(["items", "block", "timeout"], 1)?;
         let Some(elements) = items.and_then(|items| call.elements(items)) else {
-            return Err(Exception::type_error("put_many() needs a list or a tuple of items"));
+            return Err(Exception::type_error("put_many() needs a list or a tuple of at most 4,194,304 items"));
         };
         let limit = if call.truth(block, true) { limit(&call, timeout)? } else { Some(Duration::ZERO) };
         let mut payloads = elements.map(|item| call.opaque(item)).collect::<Result<VecDeque<_>, _>>()?;
@@ -194,7 +194,7 @@ impl Shared for SharedQueue {
 
 /// How long `timeout` allows to wait; `None` for ever.
 fn limit(call: &Call<'_>, timeout: Option<Argument>) -> Result<Option<Duration>, Exception> {
-    let seconds = match timeout.map(|timeout| call.value(timeout)).transpose()? {
+    let seconds = match timeout.map(|timeout| call.small(timeout)).transpose()? {
         None | Some(Value::None) => return Ok(None),
         Some(Value::Int(seconds)) => seconds as f64,
         Some(Value::Bool(flag)) => f64::from(u8::from(flag)),
