@@ -106,6 +106,8 @@ impl Session<'_> {
     /// Waits for the next request and carries it out; `None` when the client has left.
     fn next(&mut self, walker: &mut Walker, carry_out: CarryOut) -> io::Result<Option<Outcome>> {
         self.let_go_of_large_items()?;
+        // The next request may be a long time coming.
+        walker.clear();
         let frame = match self.connection.receive() {
             Ok(Some(frame)) => frame,
             Ok(None) => {
