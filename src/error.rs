@@ -80,7 +80,13 @@ impl fmt::Display for Error {
             }
             Self::Handshake { address, source } => write!(f, "{address}: {source}"),
             Self::Bind { address, source } => {
-                write!(f, "cannot listen on {address}: {source}: is another program using it?")
+                let hint = match source.kind() {
+                    io::ErrorKind::AddrInUse => ": is another program using it?",
+                    io::ErrorKind::AddrNotAvailable => ": is it an address of this machine?",
+                    io::ErrorKind::PermissionDenied => ": choose a port from 1024 on",
+                    _ => "",
+                };
+                write!(f, "cannot listen on {address}: {source}{hint}")
             }
             Self::Lost { method, source } => {
                 write!(f, "the connection broke during {method}(), which may have been carried out: {source}")

@@ -1,4 +1,48 @@
-//! netq: networked queues that Python's `multiprocessing` managers and Rust programs share.
+//! Networked queues that Python's `multiprocessing` managers and Rust programs share.
+//!
+//! Python's `BaseManager` puts a queue on the network: one machine finds work, others fetch it from a task
+//! queue, do it, and put results on a result queue. This crate is that, in Rust, and speaks the same
+//! protocol, so that Python programs take part without a changed line, on either side:
+//!
+//! ```
+//! use netq::{BaseManager, SharedQueue};
+//!
+//! // The hub. `netq serve get_task_queue:10` does the same.
+//! let mut hub = BaseManager::new("127.0.0.1:0", b"secret");
+//! hub.register("get_task_queue", SharedQueue::new(10));
+//! let address = hub.start()?;
+//!
+//! // A client, on any machine. The hub could be a Python program, and so could the client.
+//! let mut tasks = BaseManager::new(address.to_string(), b"secret").queue("get_task_queue")?;
+//! tasks.put("https://example.org/1.png")?;
+//! assert_eq!(tasks.get()?.as_str(), Some("https://example.org/1.png"));
+//! # Ok::<(), netq::Error>(())
+//! ```
+//!
+//! It blocks: each connection has a thread, which waits in `read`. Threads are what a queue's clients are, and
+//! a page of the kernel's scheduler is less to learn than a runtime.
+//!
+//! # Layout, in reading order
+//!
+//! Each layer knows only those above it in this list.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`auth`] | challenge and response, for two peers that hold one key |
+//! | [`connection`] | frames over TCP, and the handshake that makes a connection of a stranger |
+//! | [`pickle`] | Python's serialization: spans, opaque payloads, values |
+//! | [`queue`] | a bounded queue for threads, and its guards; no network |
+//! | `message` | requests and replies: [`Call`], [`Exception`] |
+//! | `shared` | what can be served: [`Shared`], [`SharedQueue`], and delivery at least once |
+//! | `proxy` | clients: [`Proxy`], [`QueueProxy`], reconnecting |
+//! | `manager` | [`BaseManager`]; the server: its objects, its connections, one session each |
+//! | `cli` | the `netq` command: parse, call, print |
+//!
+//! [`protocol`] has every byte that goes over the wire, and every error.
+//!
+//! # What it will not do
+//!
+//! Encrypt (use a tunnel), keep items on disk, execute what it carries, or grow a second protocol.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
@@ -12,10 +56,19 @@ mod proxy;
 pub mod queue;
 mod shared;
 
+#[doc = include_str!("protocol.md")]
+pub mod protocol {}
+
 pub use connection::AuthKey;
 pub use error::Error;
 pub use manager::{BaseManager, Options, Server, Stopper};
 pub use message::{Argument, Call, Caller, Exception, Token};
 pub use pickle::{Pickled, Value};
 pub use proxy::{Proxy, QueueProxy, Retry};
-pub use shared::{Answer, Shared, SharedQueue};
+pub use queue::BoundedQueue;
+pub use shared::{Answer, DeadLetters, QueueOptions, Redelivery, Shared, SharedQueue};
+
+/// The README's examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

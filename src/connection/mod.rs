@@ -206,7 +206,12 @@ impl Stranger {
         let mut source = Deadline { stream: &self.link.stream, deadline: self.deadline };
         match self.link.reader.read(&mut source)? {
             Some(frame) => Ok(parse(&frame)),
-            None => Err(AuthError::NotAHandshake(expected).into()),
+            // A hub that stops, or has no room, does that too: it says nothing about who the peer is.
+            None => Err(io::Error::new(
+                ErrorKind::UnexpectedEof,
+                format!("the peer closed the connection instead of sending {expected}"),
+            )
+            .into()),
         }
     }
 }
@@ -370,6 +375,17 @@ mod tests {
                 Stranger::new(server, PATIENCE).unwrap().welcome(&AuthKey::new(b"k"), 100).unwrap_err();
             assert!(error.to_string().starts_with("not a multiprocessing peer"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_peer_that_leaves_is_not_taken_for_a_stranger_to_the_protocol() {
+        let (client, server) = pair();
+        drop(server);
+        let error = Stranger::new(client, PATIENCE).unwrap().introduce(&AuthKey::new(b"k"), 100).unwrap_err();
+        assert!(
+            matches!(&error, HandshakeError::Frame(FrameError::Io(e)) if e.kind() == ErrorKind::UnexpectedEof),
+            "{error}"
+        );
     }
 
     #[test]

@@ -303,3 +303,42 @@ impl<'a> Call<'a> {
 fn refused(error: PickleError) -> Exception {
     Exception::value_error(format!("this object cannot be taken out of its message: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(request: &[u8]) -> Result<(Option<String>, String), String> {
+        let mut walker = Walker::new();
+        let request = Request::parse(&mut walker, Frame::Small(request))?;
+        Ok((request.ident().map(str::to_owned), request.method().to_owned()))
+    }
+
+    #[test]
+    fn a_request_has_four_parts() {
+        // ('put', 'put', ('put',), {}), where Python writes the name once and then refers to it.
+        let request = b"\x80\x04(\x8c\x03put\x94h\0h\0\x85}t.";
+        assert_eq!(parse(request), Ok((Some("put".into()), "put".into())));
+        let list = b"\x80\x04(N\x8c\x05dummy]}t.";
+        assert_eq!(parse(list), Ok((None, "dummy".into())), "dispatch() may be given a list");
+    }
+
+    #[test]
+    fn a_message_of_another_shape_is_refused() {
+        for request in [
+            &b"\x80\x04N."[..],
+            b"\x80\x04(N\x8c\x05dummy)t.",
+            b"\x80\x04(N\x8c\x05dummy)}Nt.",
+            b"\x80\x04(K\x01\x8c\x05dummy)}t.",
+            b"\x80\x04(NN)}t.",
+            b"\x80\x04(N\x8c\x05dummyN}t.",
+            b"\x80\x04(N\x8c\x05dummy)Nt.",
+            b"\x80\x04(N\x8c\x05dummy)}(K\x01K\x02ut.",
+        ] {
+            let error = parse(request).unwrap_err();
+            assert!(error.starts_with("ValueError: a request must be"), "{error}");
+        }
+        let error = parse(b"HTTP").unwrap_err();
+        assert!(error.starts_with("UnpicklingError"), "{error}");
+    }
+}

@@ -130,7 +130,7 @@ impl Reply {
         };
         let kind = walker.text(&frame, kind).unwrap_or_default();
         match kind {
-            "#RETURN" => Ok(Self::Return(opaque(walker, frame, result)?.decode())),
+            "#RETURN" => Ok(Self::Return(opaque(walker, frame, result)?.into_value())),
             "#ERROR" => {
                 let error = opaque(walker, frame, result)?;
                 // An exception with a state or a constructor of its own is still named.
@@ -169,4 +169,49 @@ fn proxy(walker: &Walker, frame: &[u8], result: Span) -> Result<Reply, String> {
         Some(Reply::Proxy(exposed.collect::<Option<_>>()?, token))
     };
     parts().ok_or_else(|| "#PROXY without (exposed, token)".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(reply: &[u8]) -> Result<Reply, String> {
+        Reply::parse(&mut Walker::new(), Frame::Small(reply))
+    }
+
+    #[test]
+    fn cpython_s_replies_are_understood() {
+        // Pickled by CPython 3.11.
+        let proxy = b"\x80\x04\x95g\0\0\0\0\0\0\0\x8c\x06#PROXY\x94\x8c\x03get\x94\x8c\x03put\x94\x86\x94\
+            \x8c\x18multiprocessing.managers\x94\x8c\x05Token\x94\x93\x94)\x81\x94\x8c\x05Queue\x94\
+            \x8c\t127.0.0.1\x94MA\x1f\x86\x94\x8c\x047f00\x94\x87\x94b\x86\x94\x86\x94.";
+        let token = Token { typeid: "Queue".into(), ident: "7f00".into() };
+        assert_eq!(parse(proxy), Ok(Reply::Proxy(vec!["get".into(), "put".into()], token)));
+
+        let error = b"\x80\x04\x95.\0\0\0\0\0\0\0\x8c\x06#ERROR\x94\x8c\x08builtins\x94\x8c\nValueError\x94\
+            \x93\x94\x8c\x01x\x94\x85\x94R\x94\x86\x94.";
+        assert_eq!(parse(error), Ok(Reply::Error(Exception::value_error("x"))));
+
+        let with_state = b"\x80\x04\x951\0\0\0\0\0\0\0\x8c\x06#ERROR\x94\x8c\x08__main__\x94\x8c\x03MyE\x94\
+            \x93\x94\x8c\x01x\x94\x85\x94R\x94}\x94\x8c\x01b\x94K\x01sb\x86\x94.";
+        assert_eq!(parse(with_state), Ok(Reply::Error(Exception::new("__main__", "MyE", vec!["x".into()]))));
+
+        let traceback = b"\x80\x04\x8c\x0a#TRACEBACK\x8c\x04oops\x86.";
+        assert_eq!(parse(traceback), Ok(Reply::Traceback("oops".into())));
+    }
+
+    #[test]
+    fn what_is_no_reply_is_refused_with_a_reason() {
+        for (reply, reason) in [
+            (&b"\x80\x04N."[..], "a reply must be a tuple"),
+            (b"\x80\x04NNN\x87.", "a reply must be a tuple"),
+            (b"\x80\x04\x8c\x03bad\x4e\x86.", "unknown kind of reply \"bad\""),
+            (b"\x80\x04\x8c\x0a#TRACEBACK\x4e\x86.", "#TRACEBACK with NoneType"),
+            (b"\x80\x04\x8c\x06#PROXY\x4e\x86.", "#PROXY without"),
+            (b"GET / HTTP/1.1", ""),
+        ] {
+            let error = parse(reply).unwrap_err();
+            assert!(error.starts_with(reason), "{error}");
+        }
+    }
 }

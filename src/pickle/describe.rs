@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::opcode::{Instr, Kind, Reader, byte};
+use super::parts::Span;
 use super::payload::Pickled;
-use super::walk::{Span, Walker};
+use super::walk::Walker;
 
 /// The first opcode of a payload that makes Python import or call something.
 ///
@@ -88,7 +89,7 @@ fn type_name(walker: &Walker, bytes: &[u8], root: Span) -> Option<String> {
     }
     let (kind, parts) = match walker.elements(bytes, root) {
         Some(found) => found,
-        None => return last_instance(bytes),
+        None => return last_made(bytes, walker.resolve(bytes, root)),
     };
     let name = match kind {
         Kind::Tuple => "tuple",
@@ -129,16 +130,26 @@ fn qualified(module: &str, name: &str) -> String {
     }
 }
 
-/// The class of an old-style instance: INST is the last opcode but BUILD and those of the memo.
-fn last_instance(bytes: &[u8]) -> Option<String> {
-    let mut reader = Reader::new(bytes, 0);
-    let mut name = None;
+/// What the last opcode makes, not counting those of the memo. This is for objects that hold
+/// themselves: they are a reference to something far up the stack.
+fn last_made(bytes: &[u8], span: Span) -> Option<String> {
+    let mut reader = Reader::new(&bytes[..span.range().end], span.range().start);
+    let mut last = None;
     while let Ok(Some(i)) = reader.next() {
-        if i.byte == byte::INST {
-            name = i.two_lines().map(|(module, name)| qualified(module, name));
+        if !i.op.effect.only_files() {
+            last = Some(i);
         }
     }
-    name
+    let last = last?;
+    Some(match last.byte {
+        byte::TUPLE | byte::TUPLE1 | byte::TUPLE2 | byte::TUPLE3 => "tuple".to_owned(),
+        byte::FROZENSET => "frozenset".to_owned(),
+        byte::INST => {
+            let (module, name) = last.two_lines()?;
+            qualified(module, name)
+        }
+        _ => return None,
+    })
 }
 
 fn atom(i: &Instr<'_>) -> Option<&'static str> {

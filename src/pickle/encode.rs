@@ -36,7 +36,7 @@ impl Value {
         }
         let (mut code, mut memo) = (Vec::new(), 0);
         let refers = encode(self, &mut code, &mut memo);
-        Pickled::new(code, 0, memo as u32, refers)
+        Pickled::new(code, memo as u32, refers)
     }
 }
 
@@ -163,6 +163,8 @@ fn long(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Data behind its length, which has 1, 4 or 8 bytes.
 fn counted(opcodes: [u8; 3], data: &[u8], out: &mut Vec<u8>) {
+    // With room for what is behind large data: else the next byte would double the memory again.
+    out.reserve(data.len() + 64);
     if let Ok(len) = u8::try_from(data.len()) {
         out.extend_from_slice(&[opcodes[0], len]);
     } else if let Ok(len) = u32::try_from(data.len()) {

@@ -23,8 +23,8 @@
 //! Small arguments (names, numbers, flags) are decoded to a [`Value`], which is also what Rust
 //! clients send and receive. Bounds: [`MAX_PENDING`], [`MAX_MEMO`], [`MAX_EXPANSION`].
 //!
-//! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk` (spans),
-//! `memo`, `extract` (from span to payload), `payload`; then `value`, `decode`, `encode`.
+//! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk` and `parts` (spans),
+//! `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`.
 
 mod bigint;
 mod convert;
@@ -33,22 +33,30 @@ mod describe;
 mod encode;
 mod error;
 mod extract;
+mod inline;
 mod instance;
 mod literal;
 mod memo;
 mod opcode;
+mod parts;
 mod payload;
 mod value;
 mod walk;
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;
 
 pub use bigint::BigInt;
 pub use convert::WrongType;
 pub use describe::Code;
 pub use error::PickleError;
-pub use extract::MAX_EXPANSION;
+pub use inline::MAX_EXPANSION;
 pub use instance::Instance;
 pub use memo::MAX_MEMO;
 pub use opcode::Kind;
+pub use parts::Span;
 pub use payload::Pickled;
 pub use value::Value;
-pub use walk::{MAX_PENDING, Span, Walker};
+pub use walk::{MAX_PENDING, Walker};

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::error::PickleError;
-use super::extract::get;
+use super::extract::{KEEP_BUFFER, get};
 use super::opcode::{Reader, byte};
 use super::walk::Walker;
+use crate::queue::Packing;
 
 /// A Python object as it was pickled: opaque, and passed on as it came.
 ///
@@ -25,18 +26,23 @@ use super::walk::Walker;
 /// # Ok::<(), netq::pickle::PickleError>(())
 /// ```
 pub struct Pickled {
-    /// The code ends where the buffer does. Before `start` is what remains of the message that
-    /// it came in.
+    /// The code, and before and behind it what remains of the message that it came in.
     buffer: Box<[u8]>,
-    start: u32,
+    before: u32,
+    behind: u32,
     memos: u32,
     refers: bool,
 }
 
 impl Pickled {
     /// Code in normal form, with the number of its memo entries and whether it refers to them.
-    pub(super) fn new(code: Vec<u8>, start: u32, memos: u32, refers: bool) -> Self {
-        Pickled { buffer: code.into_boxed_slice(), start, memos, refers }
+    pub(super) fn new(code: Vec<u8>, memos: u32, refers: bool) -> Self {
+        Self::within(code, (0, 0), memos, refers)
+    }
+
+    /// Likewise, in a buffer that has so many more bytes before and behind it.
+    pub(super) fn within(buffer: Vec<u8>, (before, behind): (u32, u32), memos: u32, refers: bool) -> Self {
+        Pickled { buffer: buffer.into_boxed_slice(), before, behind, memos, refers }
     }
 
     /// Takes a complete pickle, of any protocol from 0 to 5.
@@ -51,7 +57,15 @@ impl Pickled {
 
     /// The code, without PROTO and STOP.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.buffer[self.start as usize..]
+        &self.buffer[self.before as usize..self.buffer.len() - self.behind as usize]
+    }
+
+    /// The code in memory of its own, which for a large payload is what it is in now.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        let mut bytes = self.buffer.into_vec();
+        bytes.truncate(bytes.len() - self.behind as usize);
+        bytes.drain(..self.before as usize);
+        bytes
     }
 
     /// The number of bytes of code.
@@ -64,8 +78,51 @@ impl Pickled {
         self.as_bytes().is_empty()
     }
 
+    /// How much memory it occupies, in bytes, itself included.
+    pub fn memory(&self) -> usize {
+        self.buffer.len() + size_of::<Self>()
+    }
+
+    /// How a queue stores small payloads side by side. Larger ones keep the memory that they came in.
+    pub(crate) const PACKING: Packing<Self> = Packing { pack: Self::pack, unpack: Self::unpack };
+
+    fn pack(&self, bytes: &mut Vec<u8>) -> bool {
+        // Copying less than that twice costs little beside the system calls that move it.
+        if self.len() >= KEEP_BUFFER {
+            return false;
+        }
+        bytes.extend(self.memos.to_le_bytes());
+        bytes.push(self.refers.into());
+        bytes.extend(self.as_bytes());
+        true
+    }
+
+    fn unpack(bytes: &[u8]) -> Self {
+        let (memos, rest) = bytes.split_first_chunk().unwrap_or((&[0; 4], &[]));
+        let (refers, code) = rest.split_first().unwrap_or((&0, &[]));
+        Self::new(code.to_vec(), u32::from_le_bytes(*memos), *refers != 0)
+    }
+
+    /// The elements of a list or a tuple, each as a payload of its own; `None` for other objects.
+    ///
+    /// ```
+    /// use netq::pickle::{Pickled, Value};
+    ///
+    /// let list = Pickled::from(Value::from(vec![Value::from(1), Value::from("a")]));
+    /// let elements: Vec<Value> = list.elements().unwrap().iter().map(Pickled::decode).collect();
+    /// assert_eq!(elements, [1.into(), "a".into()]);
+    /// ```
+    pub fn elements(&self) -> Option<Vec<Pickled>> {
+        let mut walker = Walker::new();
+        let root = walker.walk_code(self.as_bytes()).ok()?;
+        let elements = walker.sequence(self.as_bytes(), root)?;
+        elements.iter().map(|&element| walker.extract(self.as_bytes(), element).ok()).collect()
+    }
+
     /// The complete pickle, for Python's `pickle.loads`. It is one of protocol 4, whichever the
     /// object came in; BYTEARRAY8 alone is younger, and Python 3.8 and later take it there.
+    /// Protocols 0 to 2 name classes as Python 2 did (`__builtin__.set`), and such names are not
+    /// translated: `multiprocessing` writes protocol 3 and later.
     pub fn to_pickle(&self) -> Vec<u8> {
         let mut pickle = Vec::with_capacity(self.len() + 3);
         pickle.extend_from_slice(&[byte::PROTO, 4]);
@@ -121,7 +178,8 @@ impl Clone for Pickled {
         Pickled {
             // Not the message around it.
             buffer: self.as_bytes().into(),
-            start: 0,
+            before: 0,
+            behind: 0,
             memos: self.memos,
             refers: self.refers,
         }

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use super::error::PickleError;
 use super::memo::Memo;
 use super::opcode::{Effect, Instr, Kind, Reader, byte};
+use super::parts::{Container, Span};
 
 /// The most objects and marks that may wait on the stack at once (32 MiB of bookkeeping).
 /// Picklers write list items in batches of 1,000; only a tuple puts all its items there first.
@@ -25,35 +26,8 @@ const MAX_REFERENCES: usize = super::memo::MAX_MEMO;
 /// 64 KiB. Each can be had for a byte of code.
 const MAX_NOTES: usize = MAX_PENDING;
 
-/// How many opcodes that only file an object may follow it until it is no longer taken for a plain string or
-/// number. Picklers write one, and perhaps a FRAME; each look at the object passes over them.
-const MAX_FILINGS: usize = 8;
-
 /// Scratch above this size is given back by [`Walker::clear`].
 const KEEP_BYTES: usize = 64 << 10;
-
-/// The code of one object: a range of bytes in the pickle that was walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    pub(super) start: u32,
-    pub(super) end: u32,
-}
-
-impl Span {
-    /// The number of bytes of code.
-    pub fn len(self) -> usize {
-        (self.end - self.start) as usize
-    }
-
-    /// Never true: each object has code. (Here because `len` is.)
-    pub fn is_empty(self) -> bool {
-        self.start == self.end
-    }
-
-    pub(super) fn range(self) -> std::ops::Range<usize> {
-        self.start as usize..self.end as usize
-    }
-}
 
 /// A pending object or mark. The end of its code is where the next entry starts.
 #[derive(Clone, Copy, Debug)]
@@ -73,16 +47,6 @@ pub(super) struct Reference {
     pub at: u32,
     /// The index of the definition it refers to.
     pub definition: u32,
-}
-
-/// An object near the bottom of the stack whose elements are known.
-#[derive(Clone, Copy, Debug)]
-struct Container {
-    span: Span,
-    kind: Kind,
-    level: u8,
-    from: u32,
-    to: u32,
 }
 
 /// A container that is not consumed yet, and so may still get elements.
@@ -132,15 +96,15 @@ pub struct Walker {
     pub(super) skips: Vec<u32>,
     /// Elements, by the stack index of their container: those of one container are contiguous, as
     /// at one index there is one container at a time.
-    elements: [Vec<Span>; LEVELS],
+    pub(super) elements: [Vec<Span>; LEVELS],
     open: [Open; LEVELS],
     /// In ascending order of their ends.
-    containers: Vec<Container>,
+    pub(super) containers: Vec<Container>,
     pub(super) first_code: Option<FirstCode>,
     /// The length of the pickle that was walked.
     pub(super) len: usize,
     /// Bookkeeping of `extract`, which changes nothing that a caller sees.
-    pub(super) inline: RefCell<super::extract::Scratch>,
+    pub(super) inline: RefCell<super::inline::Scratch>,
 }
 
 impl Default for Walker {
@@ -186,6 +150,9 @@ impl Walker {
 
     /// Walks one complete pickle of protocol 0 to 5 and returns the span of its object.
     ///
+    /// Takes time and scratch memory in proportion to the length: next to nothing for large
+    /// strings, and some 20 times the length for a pickle that is made of one-byte objects only.
+    ///
     /// # Errors
     /// All but [`PickleError::Expansion`] and [`PickleError::ForeignSpan`]. Trailing bytes are an
     /// error, too, though Python's `pickle.loads` ignores them: a message is exactly one pickle.
@@ -228,7 +195,7 @@ impl Walker {
         Ok(root)
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, i: &Instr<'_>) -> Result<(), PickleError> {
         if i.op.code && self.first_code.is_none() {
             self.note_code(i);
@@ -360,6 +327,7 @@ impl Walker {
         }
     }
 
+    #[inline]
     fn put(&mut self, i: &Instr<'_>, number: Option<u32>) -> Result<(), PickleError> {
         let top = self.operands(1, i)?;
         let Entry { start, memo } = self.stack[top];
@@ -426,6 +394,7 @@ impl Walker {
                     definition.end = end;
                 }
             }
+            // From here on the entry is only a span.
             self.stack[last].memo = end;
             end = start;
         }
@@ -448,108 +417,6 @@ impl Walker {
                 self.elements[level].push(span);
             }
         }
-    }
-
-    /// What the object at `span` is and the spans of its parts, when it is a container or an
-    /// instance near the root: the root itself, its elements and theirs. References are followed.
-    pub fn elements(&self, bytes: &[u8], span: Span) -> Option<(Kind, &[Span])> {
-        self.container(span).or_else(|| self.container(self.resolve(bytes, span)))
-    }
-
-    /// The elements of a tuple or a list, as [`elements`](Self::elements) finds them.
-    pub fn sequence(&self, bytes: &[u8], span: Span) -> Option<&[Span]> {
-        match self.elements(bytes, span)? {
-            (Kind::Tuple | Kind::List, elements) => Some(elements),
-            _ => None,
-        }
-    }
-
-    /// The keys and values, alternating, of a dict, as [`elements`](Self::elements) finds them.
-    pub fn pairs(&self, bytes: &[u8], span: Span) -> Option<&[Span]> {
-        match self.elements(bytes, span)? {
-            (Kind::Dict, elements) => Some(elements),
-            _ => None,
-        }
-    }
-
-    fn container(&self, span: Span) -> Option<(Kind, &[Span])> {
-        let index = self.containers.binary_search_by_key(&span.end, |c| c.span.end).ok()?;
-        let found = &self.containers[index];
-        let all = self.elements.get(usize::from(found.level))?;
-        let parts = all.get(found.from as usize..found.to as usize)?;
-        (found.span == span).then_some((found.kind, parts))
-    }
-
-    /// Where the object at `span` is defined: `span` itself, unless that code is (or ends as) a
-    /// reference. In `q.put('put')` the item is a reference to the method name.
-    pub fn resolve(&self, bytes: &[u8], span: Span) -> Span {
-        let behind = self.references.partition_point(|r| r.at < span.end);
-        match self.references[..behind].last() {
-            Some(last) if last.at >= span.start && self.only_filed(bytes, last.at, span.end) => {
-                let definition = self.memo.definitions[last.definition as usize];
-                Span { start: definition.start, end: definition.end }
-            }
-            _ => span,
-        }
-    }
-
-    /// Whether the opcode at `at` is the last but those that file its object or mean nothing.
-    fn only_filed(&self, bytes: &[u8], at: u32, end: u32) -> bool {
-        let Some(code) = bytes.get(..end as usize) else {
-            return false;
-        };
-        let mut reader = Reader::new(code, at as usize);
-        let _ = reader.next();
-        for _ in 0..=MAX_FILINGS {
-            match reader.next() {
-                Ok(None) => return true,
-                Ok(Some(i)) if i.op.effect.only_files() => {}
-                _ => return false,
-            }
-        }
-        false
-    }
-
-    /// The one opcode that makes the object at `span`, when one alone does. References are
-    /// followed.
-    pub(super) fn atom<'a>(&self, bytes: &'a [u8], span: Span) -> Option<Instr<'a>> {
-        let span = self.resolve(bytes, span);
-        let code = bytes.get(..span.end as usize)?;
-        let first = Reader::new(code, span.start as usize).next().ok()??;
-        let single = matches!(first.op.effect, Effect::Push(_));
-        (single && self.only_filed(bytes, span.start, span.end)).then_some(first)
-    }
-
-    /// The text of a string, borrowed from the pickle; `None` when it is another object (or one
-    /// of Python 2's strings, or no UTF-8). References are followed.
-    pub fn text<'a>(&self, bytes: &'a [u8], span: Span) -> Option<&'a str> {
-        let i = self.atom(bytes, span)?;
-        match i.byte {
-            byte::SHORT_BINUNICODE | byte::BINUNICODE | byte::BINUNICODE8 => std::str::from_utf8(i.data).ok(),
-            // Escapes start with a backslash, other bytes from 128 on are Latin-1.
-            byte::UNICODE if i.data.is_ascii() && !i.data.contains(&b'\\') => {
-                std::str::from_utf8(i.data).ok()
-            }
-            _ => None,
-        }
-    }
-
-    /// Decodes the object at `span`, for small arguments such as numbers, flags and names. What
-    /// is no [`Value`](super::Value), and any container of more than 64 KiB of code, becomes
-    /// [`Value::Opaque`](super::Value::Opaque).
-    ///
-    /// # Errors
-    /// Those of [`extract`](Self::extract).
-    pub fn decode_span(&self, bytes: &[u8], span: Span) -> Result<super::Value, PickleError> {
-        if let Some(value) = self.atom(bytes, span).as_ref().and_then(super::decode::atom) {
-            return Ok(value);
-        }
-        Ok(self.extract(bytes, span)?.decode_small())
-    }
-
-    /// Whether the object at `span` is `None`. References are followed.
-    pub(crate) fn is_none(&self, bytes: &[u8], span: Span) -> bool {
-        self.atom(bytes, span).is_some_and(|i| i.byte == byte::NONE)
     }
 
     fn note_code(&mut self, i: &Instr<'_>) {

@@ -16,10 +16,13 @@ pub use queue::QueueProxy;
 pub(crate) use remote::Remote;
 pub use remote::Retry;
 
-use remote::{Failure, exchange, into_error};
+use remote::{Failure, exchange, into_error, may_pass, receive};
 
 /// A connection that was used less than this ago is taken to be alive without a look.
 const FRESH: Duration = Duration::from_millis(100);
+
+/// How many requests may be on their way without a reply.
+const PIPELINE: usize = 256;
 
 /// An object that lives in a manager's server, CPython's included. Python's `BaseProxy`.
 ///
@@ -142,6 +145,42 @@ impl Proxy {
         }
     }
 
+    /// Calls a method once for each set of arguments, without waiting for a reply before the next request is
+    /// sent. Returns how many calls there were.
+    fn pipeline<const N: usize>(
+        &mut self,
+        method: &str,
+        calls: impl Iterator<Item = [Value; N]>,
+    ) -> Result<usize, Error> {
+        let mut calls = calls.map(|args| encode_request(Some(&self.token.ident), method, &args, &[]));
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        let (mut sent, mut answered, mut failure) = (0, 0, None);
+        loop {
+            // More unread replies than this could fill the sockets' buffers, and then both sides would wait.
+            while sent - answered < PIPELINE && failure.is_none() {
+                let Some(request) = calls.next() else { break };
+                connection
+                    .send(&[&request])
+                    .map_err(|source| Error::Lost { method: method.into(), source })?;
+                sent += 1;
+            }
+            if answered == sent {
+                break;
+            }
+            match receive(&mut connection, &mut self.walker).map_err(|failure| failure.into_error(method))? {
+                Reply::Return(_) => {}
+                other => failure = failure.or(Some(into_error(other))),
+            }
+            answered += 1;
+        }
+        drop(calls);
+        (self.connection, self.used) = (Some(connection), Instant::now());
+        failure.map_or(Ok(sent), Err)
+    }
+
     /// One request, one reply; over a new connection if the old one broke and that does no harm.
     fn exchange(&mut self, method: &str, request: &[u8]) -> Result<Reply, Error> {
         let mut connection = match self.connection.take() {
@@ -150,7 +189,7 @@ impl Proxy {
                 self.reconnect(&"it closed the connection")?
             }
             Some(connection) => connection,
-            None => self.remote.connect_and_accept()?,
+            None => self.connect()?,
         };
         loop {
             match exchange(&mut connection, &mut self.walker, request) {
@@ -168,11 +207,20 @@ impl Proxy {
         }
     }
 
+    /// The first connection, or the one after a call that was lost. The proxy exists, so the hub was there:
+    /// if it is not there now, it may be restarting.
+    fn connect(&self) -> Result<Connection, Error> {
+        match self.remote.connect_and_accept() {
+            Err(error) if self.survives() && may_pass(&error) => self.remote.reconnect(&error),
+            result => result,
+        }
+    }
+
     fn reconnect(&self, cause: &dyn fmt::Display) -> Result<Connection, Error> {
         if !self.survives() {
             return self.remote.connect_and_accept();
         }
-        self.remote.accept(self.remote.reconnect(cause)?)
+        self.remote.reconnect(cause)
     }
 
     /// Whether the object is still the same one after its server was restarted: netq's registered objects

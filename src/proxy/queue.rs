@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::pickle::Value;
+use crate::pickle::{Pickled, Value};
 use crate::proxy::Proxy;
+
+/// A batch of [`QueueProxy::put_all`] ends at this many items or bytes: by then an exchange costs little
+/// beside its items.
+const BATCH_ITEMS: usize = 256;
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// A queue that lives in a manager's server, netq's or CPython's. Python's `queue.Queue`, through a proxy.
 ///
@@ -81,6 +86,50 @@ impl QueueProxy {
         count(self.proxy.call("put_many", &args)?)
     }
 
+    /// Puts all items, waiting for as long as the queue is full, in as few exchanges as it takes: the fast
+    /// way to put many. Returns how many they were.
+    ///
+    /// They travel in batches, by `put_many`; to a server that has none, which is CPython's, each `put` is
+    /// sent without waiting for the replies to those before it.
+    ///
+    /// ```
+    /// # use netq::{BaseManager, SharedQueue};
+    /// # let mut manager = BaseManager::new("127.0.0.1:0", b"secret");
+    /// # manager.register("get_task_queue", SharedQueue::new(0));
+    /// # manager.start()?;
+    /// # let mut tasks = manager.queue("get_task_queue")?;
+    /// let addresses = (1..=10_000).map(|number| format!("https://example.org/{number}.png"));
+    /// assert_eq!(tasks.put_all(addresses)?, 10_000);
+    /// # Ok::<(), netq::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put). Which of the last items are in the queue is not known then; those that
+    /// are, are in order.
+    pub fn put_all<T: Into<Value>>(&mut self, items: impl IntoIterator<Item = T>) -> Result<usize, Error> {
+        let mut items = items.into_iter().map(Into::into);
+        if !self.proxy.exposed().iter().any(|name| name == "put_many") {
+            return self.proxy.pipeline("put", items.map(|item| [item]));
+        }
+        let mut total = 0;
+        loop {
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            while batch.len() < BATCH_ITEMS && bytes < BATCH_BYTES {
+                let Some(item) = items.next().map(Pickled::from) else { break };
+                bytes += item.len();
+                batch.push(Value::Opaque(item));
+            }
+            if batch.is_empty() {
+                return Ok(total);
+            }
+            total += batch.len();
+            while !batch.is_empty() {
+                let put = self.put_many(batch.clone(), None)?;
+                batch.drain(..put.min(batch.len()));
+            }
+        }
+    }
+
     /// Takes the first item, waiting for as long as there is none. Python's `get()`.
     ///
     /// What has no Rust counterpart, such as an instance of a Python class, comes as [`Value::Opaque`] and
@@ -117,6 +166,11 @@ impl QueueProxy {
         let args = [max_items.into(), true.into(), seconds(timeout)];
         match self.proxy.call("get_many", &args)? {
             Value::List(items) => Ok(items),
+            // Some item is opaque, and so their list is; the others are not.
+            Value::Opaque(list) => match list.elements() {
+                Some(items) => Ok(items.iter().map(Pickled::decode).collect()),
+                None => Err(unexpected("a list", &Value::Opaque(list))),
+            },
             other => Err(unexpected("a list", &other)),
         }
     }

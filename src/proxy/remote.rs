@@ -96,15 +96,15 @@ impl Remote {
         Err(unreachable(failure))
     }
 
-    /// Makes a connection, trying again for as long as the retry policy says. `cause` is what broke the one
-    /// before.
+    /// Makes a connection for proxies' calls, trying again for as long as the retry policy says. `cause` is
+    /// what broke the one before.
     pub(super) fn reconnect(&self, cause: &dyn fmt::Display) -> Result<Connection, Error> {
         const LONGEST: Duration = Duration::from_secs(2);
         let deadline = Instant::now() + self.retry.patience;
         (self.retry.notify)(&format!("lost the hub at {} ({cause}): reconnecting", self.address));
         let mut pause = Duration::from_millis(20);
         loop {
-            match self.connect(CONNECT) {
+            match self.connect_and_accept() {
                 Ok(connection) => {
                     (self.retry.notify)(&format!("back at the hub at {}", self.address));
                     return Ok(connection);
@@ -131,7 +131,7 @@ impl Remote {
     }
 
     /// A connection on which proxies' calls can be made, out of a fresh one.
-    pub(super) fn accept(&self, mut connection: Connection) -> Result<Connection, Error> {
+    fn accept(&self, mut connection: Connection) -> Result<Connection, Error> {
         // Python sends its process's and thread's name; it helps to tell clients apart.
         let name = thread::current().name().unwrap_or("netq").to_owned();
         dispatch(&mut connection, "accept_connection", &[name.into()])?;
@@ -195,6 +195,11 @@ pub(super) fn exchange(
 ) -> Result<Reply, Failure> {
     // A frame that was not written whole is not a request yet.
     connection.send(&[request]).map_err(Failure::NotSent)?;
+    receive(connection, walker)
+}
+
+/// Waits for the reply to a request that was sent.
+pub(super) fn receive(connection: &mut Connection, walker: &mut Walker) -> Result<Reply, Failure> {
     match connection.receive() {
         Ok(Some(frame)) => Reply::parse(walker, frame).map_err(Failure::Nonsense),
         Ok(None) => {
@@ -209,7 +214,7 @@ pub(super) fn exchange(
 }
 
 /// Whether an attempt to connect may succeed later.
-fn may_pass(error: &Error) -> bool {
+pub(super) fn may_pass(error: &Error) -> bool {
     match error {
         Error::Connect { .. } => true,
         // A hub that stops in the middle of a handshake.

@@ -1,19 +1,59 @@
 //! Where the items wait: first in, first out, in blocks, each item with an implicit number.
 //!
 //! One `VecDeque` would copy every item each time it doubles, all under the queue's lock, and would keep its
-//! largest size for ever. In a list of small rings no push or pop costs more because the backlog is long,
+//! largest size for ever. In a list of small blocks no push or pop costs more because the backlog is long,
 //! and a block is freed once it has drained. Python's `collections.deque` is built alike.
+//!
+//! Small items can be *packed*: written into a block's bytes one behind the other. A million items that each
+//! own a piece of the heap leave it in pieces when they are gone, and then the process stays as large as it
+//! was (110 MB of 113 MB, measured with glibc). Blocks of this size the allocator maps and unmaps whole.
 
 use std::collections::{LinkedList, VecDeque};
 
-/// Items per block: the list's own cost per item is then well under a byte.
+/// Loose items per block: the list's own cost per item is then well under a byte.
 const BLOCK: usize = 128;
+
+/// A block takes no more packed items beyond this many bytes. Above 128 KiB, where allocators begin to map
+/// memory for one allocation alone.
+const PACKED: usize = 256 * 1024;
+
+/// Room, in bytes, for the last item that goes into a block.
+const LAST: usize = 17 * 1024;
+
+/// In place of a packed item's length: the item is the next loose one.
+const LOOSE: u32 = u32::MAX;
+
+/// How items are packed, if they are.
+///
+/// ```
+/// use netq::queue::{BoundedQueue, Limits, Packing};
+///
+/// let texts = Packing {
+///     pack: |text: &String, bytes| {
+///         bytes.extend(text.as_bytes());
+///         true
+///     },
+///     unpack: |bytes| String::from_utf8_lossy(bytes).into_owned(),
+/// };
+/// let limits = Limits { maxsize: 0, max_weight: None, weigh: String::len };
+/// let queue = BoundedQueue::packed(limits, texts);
+/// queue.try_put("hello".to_string()).unwrap();
+/// assert_eq!(queue.try_get().unwrap(), "hello");
+/// ```
+pub struct Packing<T> {
+    /// Appends an item, as at most 16 KiB and a little, and says true; or says false, and the item is kept as it
+    /// is.
+    pub pack: fn(&T, &mut Vec<u8>) -> bool,
+    /// The item that was packed as these bytes.
+    pub unpack: fn(&[u8]) -> T,
+}
 
 /// The items that no getter has taken yet.
 pub(super) struct Backlog<T> {
-    blocks: LinkedList<VecDeque<T>>,
+    blocks: LinkedList<Block<T>>,
     /// One drained block, for the next push that needs one: a steady flow then allocates no blocks.
-    spare: Option<VecDeque<T>>,
+    spare: Option<Block<T>>,
+    packing: Option<Packing<T>>,
     len: usize,
     /// The number of the item at the front. Numbers are given in the order of the pushes and never again,
     /// so an item's number is `head` plus its position: nothing is stored for it.
@@ -21,37 +61,36 @@ pub(super) struct Backlog<T> {
 }
 
 impl<T> Backlog<T> {
-    pub fn new() -> Self {
-        Self { blocks: LinkedList::new(), spare: None, len: 0, head: 0 }
+    pub fn new(packing: Option<Packing<T>>) -> Self {
+        Self { blocks: LinkedList::new(), spare: None, packing, len: 0, head: 0 }
     }
 
     pub fn len(&self) -> usize {
         self.len
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.blocks.iter().flatten()
-    }
-
     pub fn push(&mut self, item: T) {
         self.len += 1;
-        match self.blocks.back_mut() {
-            // A block is a ring: as long as one is enough, items go round in it.
-            Some(block) if block.len() < BLOCK => block.push_back(item),
-            _ => {
-                let mut block = self.spare.take().unwrap_or_else(|| VecDeque::with_capacity(BLOCK));
-                block.push_back(item);
-                self.blocks.push_back(block);
-            }
+        if self.blocks.back().is_none_or(Block::is_full) {
+            let block = self.spare.take().unwrap_or_else(|| Block::new(self.packing.is_some()));
+            self.blocks.push_back(block);
+        }
+        if let Some(block) = self.blocks.back_mut() {
+            block.push(item, self.packing.as_ref());
         }
     }
 
     /// The item at the front, with its number.
     pub fn pop(&mut self) -> Option<(u64, T)> {
         let block = self.blocks.front_mut()?;
-        let item = block.pop_front()?;
-        if block.is_empty() && self.blocks.len() > 1 {
-            self.spare = self.blocks.pop_front();
+        let item = block.pop(self.packing.as_ref())?;
+        if block.len == 0 {
+            block.reset();
+            if self.blocks.len() > 1
+                && let Some(drained) = std::mem::replace(&mut self.spare, self.blocks.pop_front())
+            {
+                drained.free();
+            }
         }
         let number = self.head;
         self.head += 1;
@@ -60,9 +99,77 @@ impl<T> Backlog<T> {
     }
 
     /// All items at once; the numbers of those to come do not start again.
-    pub fn drain(&mut self) -> Self {
-        let rest = Self { head: self.head + self.len as u64, ..Self::new() };
-        std::mem::replace(self, rest)
+    pub fn drain(&mut self) -> VecDeque<T> {
+        std::iter::from_fn(|| self.pop()).map(|(_, item)| item).collect()
+    }
+}
+
+struct Block<T> {
+    /// Items that are not packed, in a ring: as long as one block is enough, they go round in it.
+    loose: VecDeque<T>,
+    /// Records: a length in 4 bytes, and an item of that length.
+    packed: Vec<u8>,
+    /// Where in `packed` the first item's record is.
+    read: usize,
+    len: usize,
+}
+
+impl<T> Block<T> {
+    fn new(packs: bool) -> Self {
+        let (loose, packed) = if packs { (0, PACKED + LAST) } else { (BLOCK, 0) };
+        Self { loose: VecDeque::with_capacity(loose), packed: Vec::with_capacity(packed), read: 0, len: 0 }
+    }
+
+    fn is_full(&self) -> bool {
+        self.loose.len() >= BLOCK || self.packed.len() >= PACKED
+    }
+
+    fn push(&mut self, item: T, packing: Option<&Packing<T>>) {
+        self.len += 1;
+        let Some(packing) = packing else { return self.loose.push_back(item) };
+        let start = self.packed.len();
+        self.packed.extend(LOOSE.to_le_bytes());
+        if (packing.pack)(&item, &mut self.packed) {
+            // Fits: an item is about 16 KiB at most.
+            let length = (self.packed.len() - start - 4) as u32;
+            self.packed[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        } else {
+            self.packed.truncate(start + 4);
+            self.loose.push_back(item);
+        }
+    }
+
+    fn pop(&mut self, packing: Option<&Packing<T>>) -> Option<T> {
+        let item = match packing {
+            None => self.loose.pop_front()?,
+            Some(packing) => {
+                let (length, rest) = self.packed[self.read..].split_first_chunk::<4>()?;
+                self.read += 4;
+                match u32::from_le_bytes(*length) {
+                    LOOSE => self.loose.pop_front()?,
+                    length => {
+                        self.read += length as usize;
+                        (packing.unpack)(&rest[..length as usize])
+                    }
+                }
+            }
+        };
+        self.len -= 1;
+        Some(item)
+    }
+
+    /// Gives the block's memory back.
+    fn free(mut self) {
+        // glibc maps allocations of this size only until it has seen one of them freed: from then on it keeps
+        // them on its heap, where the next small allocation pins them. It goes by the size at the end.
+        self.packed.clear();
+        self.packed.shrink_to(1);
+    }
+
+    /// Begins again with an empty block's memory.
+    fn reset(&mut self) {
+        self.packed.clear();
+        self.read = 0;
     }
 }
 
@@ -71,12 +178,12 @@ mod tests {
     use super::*;
 
     fn capacity<T>(backlog: &Backlog<T>) -> usize {
-        backlog.blocks.iter().chain(&backlog.spare).map(VecDeque::capacity).sum()
+        backlog.blocks.iter().chain(&backlog.spare).map(|block| block.loose.capacity()).sum()
     }
 
     #[test]
     fn items_come_out_in_order_and_numbered_across_blocks() {
-        let mut backlog = Backlog::new();
+        let mut backlog = Backlog::new(None);
         let (mut pushed, mut popped) = (0u64, 0u64);
         for round in 0..50 {
             for _ in 0..(round * 37 % 301) {
@@ -89,13 +196,12 @@ mod tests {
                 popped += u64::from(expected.is_some());
             }
             assert_eq!(backlog.len() as u64, pushed - popped);
-            assert!(backlog.iter().copied().eq(popped..pushed));
         }
     }
 
     #[test]
     fn memory_goes_back_as_the_backlog_drains() {
-        let mut backlog = Backlog::new();
+        let mut backlog = Backlog::new(None);
         (0..100_000).for_each(|n| backlog.push(n));
         assert!(capacity(&backlog) >= 100_000);
         for left in (0..100_000).rev() {
@@ -107,7 +213,7 @@ mod tests {
 
     #[test]
     fn no_block_ever_grows() {
-        let mut backlog = Backlog::new();
+        let mut backlog = Backlog::new(None);
         for n in 0..10_000 {
             backlog.push(n);
             if n % 3 == 0 {
@@ -117,14 +223,14 @@ mod tests {
                 backlog
                     .blocks
                     .iter()
-                    .all(|block| block.capacity() == VecDeque::<i32>::with_capacity(BLOCK).capacity())
+                    .all(|block| block.loose.capacity() == VecDeque::<i32>::with_capacity(BLOCK).capacity())
             );
         }
     }
 
     #[test]
     fn a_flow_over_a_block_boundary_reuses_the_spare_block() {
-        let mut backlog = Backlog::new();
+        let mut backlog = Backlog::new(None);
         (0..3 * BLOCK).for_each(|n| backlog.push(n));
         for _ in 0..BLOCK {
             backlog.pop();
@@ -139,12 +245,55 @@ mod tests {
 
     #[test]
     fn numbers_go_on_after_a_drain() {
-        let mut backlog = Backlog::new();
+        let mut backlog = Backlog::new(None);
         (0..5).for_each(|n| backlog.push(n));
         backlog.pop();
         assert_eq!(backlog.drain().len(), 4);
         assert_eq!(backlog.len(), 0);
         backlog.push(9);
         assert_eq!(backlog.pop(), Some((5, 9)));
+    }
+
+    /// Packs numbers below 1000 as so many zeros; others stay loose.
+    const NUMBERS: Packing<usize> = Packing {
+        pack: |&number, bytes| {
+            bytes.resize(bytes.len() + if number < 1000 { number } else { 7 }, 0);
+            number < 1000
+        },
+        unpack: |bytes| bytes.len(),
+    };
+
+    #[test]
+    fn packed_and_loose_items_come_out_in_order() {
+        let mut backlog = Backlog::new(Some(NUMBERS));
+        let mut expected = VecDeque::new();
+        for round in 0..20_000 {
+            let number = round * 7919 % 1100;
+            backlog.push(number);
+            expected.push_back(number);
+            if round % 5 == 0 {
+                assert_eq!(backlog.pop().map(|(_, number)| number), expected.pop_front());
+            }
+        }
+        assert_eq!(backlog.drain(), expected);
+    }
+
+    #[test]
+    fn packed_blocks_are_freed_as_they_drain_and_never_grow() {
+        let mut backlog = Backlog::new(Some(NUMBERS));
+        (0..10_000).for_each(|_| backlog.push(999));
+        let bytes = |backlog: &Backlog<usize>| -> usize {
+            backlog.blocks.iter().chain(&backlog.spare).map(|block| block.packed.capacity()).sum()
+        };
+        for left in (0..10_000).rev() {
+            let most = (left * 1003 / PACKED + 3) * (PACKED + LAST);
+            assert!(bytes(&backlog) <= most, "{} bytes for {left} items", bytes(&backlog));
+            backlog.pop();
+        }
+        (0..100_000).for_each(|_| {
+            backlog.push(999);
+            backlog.pop();
+        });
+        assert!(bytes(&backlog) <= 2 * (PACKED + LAST));
     }
 }

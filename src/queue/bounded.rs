@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex};
 
+use super::backlog::Packing;
 use super::pause::Until;
 use super::state::State;
 use super::wait::GaveUp;
@@ -36,8 +37,19 @@ impl<T> BoundedQueue<T> {
     /// A queue bounded by the number of its items, by the sum of their weights, or both: see [`Limits`].
     #[must_use]
     pub fn with_limits(limits: Limits<T>) -> Arc<Self> {
+        Self::with_state(State::new(limits, None))
+    }
+
+    /// As [`with_limits`](Self::with_limits), for small items of which there may be very many: see
+    /// [`Packing`].
+    #[must_use]
+    pub fn packed(limits: Limits<T>, packing: Packing<T>) -> Arc<Self> {
+        Self::with_state(State::new(limits, Some(packing)))
+    }
+
+    fn with_state(state: State<T>) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State::new(limits)),
+            state: Mutex::new(state),
             not_empty: Condvar::new(),
             not_full: Condvar::new(),
             all_tasks_done: Condvar::new(),

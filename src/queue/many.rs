@@ -67,3 +67,97 @@ impl<T> BoundedQueue<T> {
         Ok(taken)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::super::testing::{eventually, woken};
+    use super::super::{Limits, PutError};
+    use super::*;
+
+    #[test]
+    fn put_many_says_how_many_went_in_and_leaves_the_others() {
+        let queue = BoundedQueue::new(3);
+        let mut items: VecDeque<_> = (0..5).collect();
+        let full = PutManyError { put: 3, reason: PutError::Full(()) };
+        assert_eq!(queue.put_many(&mut items, Wait::at_most(Duration::from_millis(5))), Err(full));
+        assert_eq!((queue.len(), queue.stats().unfinished), (3, 3));
+        assert_eq!(items, [3, 4]);
+        queue.shutdown(false);
+        let shut_down = PutManyError { put: 0, reason: PutError::ShutDown(()) };
+        assert_eq!(queue.put_many(&mut items, Wait::forever()), Err(shut_down));
+        assert_eq!(queue.put_many(&mut VecDeque::new(), Wait::forever()), Ok(0));
+    }
+
+    #[test]
+    fn put_many_stops_at_an_item_that_can_never_fit() {
+        let limits = Limits { maxsize: 0, max_weight: Some(5), weigh: |n: &usize| *n };
+        let queue = BoundedQueue::with_limits(limits);
+        let mut items = [1, 2, 6, 1].into();
+        let too_large = PutManyError { put: 2, reason: PutError::TooLarge(()) };
+        assert_eq!(queue.put_many(&mut items, Wait::forever()), Err(too_large));
+        assert_eq!(items, [6, 1]);
+    }
+
+    #[test]
+    fn put_many_waits_for_room_for_the_rest() {
+        let queue = BoundedQueue::new(2);
+        thread::scope(|scope| {
+            let putter = scope.spawn(|| woken(|wait| queue.put_many(&mut (0..10).collect(), wait)));
+            (0..10).for_each(|n| assert_eq!(woken(|wait| queue.get(wait)), Ok(n)));
+            assert_eq!(putter.join().unwrap(), Ok(10));
+        });
+    }
+
+    #[test]
+    fn put_many_for_a_client_that_vanishes_keeps_what_went_in_before() {
+        let queue = BoundedQueue::new(2);
+        let mut items = (0..3).collect();
+        let wait = Wait::at_most(Duration::from_millis(5)).while_alive(&|| false);
+        let gone = PutManyError { put: 2, reason: PutError::Gone(()) };
+        assert_eq!(queue.put_many(&mut items, wait), Err(gone));
+        assert_eq!((queue.len(), items.len()), (2, 1));
+    }
+
+    #[test]
+    fn put_many_wakes_a_getter_for_each_item() {
+        let queue = BoundedQueue::new(0);
+        thread::scope(|scope| {
+            let getters = [(); 3].map(|()| scope.spawn(|| woken(|wait| queue.get(wait))));
+            eventually("asleep", || queue.stats().waiting_getters == 3);
+            queue.put_many(&mut (0..3).collect(), Wait::not_at_all()).unwrap();
+            let mut got = getters.map(|getter| getter.join().unwrap().unwrap());
+            got.sort_unstable();
+            assert_eq!(got, [0, 1, 2]);
+        });
+    }
+
+    #[test]
+    fn take_many_waits_for_one_and_takes_what_is_there() {
+        let queue = BoundedQueue::new(0);
+        thread::scope(|scope| {
+            let taker = scope.spawn(|| woken(|wait| queue.take_many(5, wait)).unwrap().len());
+            eventually("asleep", || queue.stats().waiting_getters == 1);
+            queue.put_many(&mut (0..3).collect(), Wait::not_at_all()).unwrap();
+            assert_eq!(taker.join().unwrap(), 3);
+        });
+        assert_eq!(queue.take_many(2, Wait::not_at_all()).unwrap().len(), 2);
+        let items = queue.take_many(usize::MAX, Wait::not_at_all()).unwrap();
+        assert_eq!(items.into_iter().map(Taken::commit).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(queue.take_many(1, Wait::not_at_all()).unwrap_err(), GetError::Empty);
+        assert!(queue.take_many(0, Wait::forever()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_guards_of_take_many_end_one_by_one() {
+        let queue = BoundedQueue::new(3);
+        queue.put_many(&mut (0..3).collect(), Wait::not_at_all()).unwrap();
+        let mut taken = queue.take_many(3, Wait::not_at_all()).unwrap();
+        assert_eq!(taken.remove(1).commit(), 1);
+        assert_eq!((queue.stats().out, queue.stats().reserved, queue.len()), (2, 2, 0));
+        drop(taken);
+        assert_eq!((queue.try_get(), queue.try_get()), (Ok(0), Ok(2)));
+    }
+}

@@ -33,8 +33,13 @@ mod pause;
 mod state;
 mod stats;
 mod taken;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod wait;
 
+pub use backlog::Packing;
 pub use bounded::BoundedQueue;
 pub use error::{GetError, JoinError, PutError, PutManyError, TooManyDone};
 pub use state::Limits;

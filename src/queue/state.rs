@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Stats;
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Packing};
 use super::pause::Until;
 use super::wait::Waiters;
 
@@ -74,10 +74,10 @@ pub(super) struct State<T> {
 }
 
 impl<T> State<T> {
-    pub fn new(limits: Limits<T>) -> Self {
+    pub fn new(limits: Limits<T>, packing: Option<Packing<T>>) -> Self {
         Self {
             limits,
-            backlog: Backlog::new(),
+            backlog: Backlog::new(packing),
             returned: BTreeMap::new(),
             phase: Phase::Open,
             unfinished: 0,
@@ -141,8 +141,8 @@ impl<T> State<T> {
     }
 
     pub fn has_room(&self, weight: usize) -> bool {
-        // A guard dropped after it had given up its slot may have taken the weight over the bound.
-        self.has_slot() && self.limits.max_weight.is_none_or(|max| weight <= max.saturating_sub(self.weight))
+        let sum = self.weight.saturating_add(weight);
+        self.has_slot() && self.limits.max_weight.is_none_or(|max| sum <= max)
     }
 
     fn has_slot(&self) -> bool {
@@ -185,17 +185,20 @@ impl<T> State<T> {
 
     /// An item that is out comes back to its old place, or out again if the queue wants no more items.
     pub fn put_back(&mut self, back: Numbered<T>, has_slot: bool) -> Option<T> {
-        self.out -= 1;
+        if self.phase == Phase::Closed {
+            if has_slot {
+                self.release_slot(&back.item);
+            }
+            self.out -= 1;
+            self.discard(1);
+            return Some(back.item);
+        }
         if has_slot {
             self.reserved -= 1;
         } else {
             self.weight = self.weight.saturating_add(self.weigh(&back.item));
         }
-        if self.phase == Phase::Closed {
-            self.weight = self.weight.saturating_sub(self.weigh(&back.item));
-            self.discard(1);
-            return Some(back.item);
-        }
+        self.out -= 1;
         self.returns += 1;
         self.returned.insert(back.number, (back.item, back.returns.saturating_add(1)));
         None
@@ -221,11 +224,12 @@ impl<T> State<T> {
         if !immediate {
             return None;
         }
-        let items = self.returned.values().map(|(item, _)| item).chain(self.backlog.iter());
+        self.discard(self.len());
+        let (returned, backlog) = (std::mem::take(&mut self.returned), self.backlog.drain());
+        let items = returned.values().map(|(item, _)| item).chain(&backlog);
         let weight = items.fold(0, |sum: usize, item| sum.saturating_add(self.weigh(item)));
         self.weight = self.weight.saturating_sub(weight);
-        self.discard(self.len());
-        Some((std::mem::take(&mut self.returned), self.backlog.drain()))
+        Some((returned, backlog))
     }
 
     /// How many putters to wake now.

@@ -47,8 +47,13 @@ impl<T> Taken<T> {
     /// The item has been handed over: it leaves the queue for good, and its slot is free.
     #[must_use = "the item is nowhere else"]
     pub fn commit(mut self) -> T {
-        self.release_slot();
-        self.queue.lock().commit();
+        let mut state = self.queue.lock();
+        if self.has_slot {
+            state.release_slot(&self.item().item);
+        }
+        state.commit();
+        self.queue.wake_putters(&mut state);
+        drop(state);
         // Cannot fail: see the field.
         self.item.take().expect("a guard has its item until it ends").item
     }
@@ -119,5 +124,168 @@ impl<T: fmt::Debug> fmt::Debug for Taken<T> {
             .field("item", &**self)
             .field("returns", &self.returns())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::super::testing::{eventually, woken};
+    use super::super::{GetError, Limits, PutError, Wait};
+    use super::*;
+
+    fn full_of(items: impl IntoIterator<Item = i32>) -> Arc<BoundedQueue<i32>> {
+        let queue = BoundedQueue::new(0);
+        queue.put_many(&mut items.into_iter().collect(), Wait::not_at_all()).unwrap();
+        queue
+    }
+
+    fn take(queue: &Arc<BoundedQueue<i32>>) -> Taken<i32> {
+        queue.take(Wait::not_at_all()).unwrap()
+    }
+
+    fn drain(queue: &BoundedQueue<i32>) -> Vec<i32> {
+        std::iter::from_fn(|| queue.try_get().ok()).collect()
+    }
+
+    #[test]
+    fn guards_dropped_in_any_order_come_back_in_the_order_of_the_puts() {
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2]] {
+            let queue = full_of(0..6);
+            let mut taken = [(); 4].map(|()| Some(take(&queue)));
+            order.into_iter().for_each(|n| drop(taken[n].take()));
+            assert_eq!(drain(&queue), [0, 1, 2, 3, 4, 5], "dropped in the order {order:?}");
+        }
+    }
+
+    #[test]
+    fn a_late_return_goes_before_earlier_returns_with_higher_numbers() {
+        let queue = full_of(0..4);
+        let (zero, one, two) = (take(&queue), take(&queue), take(&queue));
+        drop(two);
+        let two = take(&queue);
+        assert_eq!((*two, two.returns()), (2, 1));
+        drop(one);
+        drop(two);
+        assert_eq!(take(&queue).commit(), 1);
+        drop(zero);
+        assert_eq!(drain(&queue), [0, 2, 3]);
+    }
+
+    #[test]
+    fn an_item_knows_how_often_it_came_back() {
+        let queue = full_of([7]);
+        for n in 0..5 {
+            assert_eq!(take(&queue).returns(), n);
+        }
+        assert_eq!((queue.stats().returned, queue.stats().gets), (5, 0));
+    }
+
+    #[test]
+    fn a_taken_item_keeps_its_slot_and_weight_until_it_is_committed() {
+        let limits = Limits { maxsize: 2, max_weight: Some(10), weigh: |n: &i32| *n as usize };
+        let queue = BoundedQueue::with_limits(limits);
+        queue.try_put(6).unwrap();
+        let taken = queue.take(Wait::not_at_all()).unwrap();
+        assert_eq!((queue.len(), queue.stats().weight), (0, 6));
+        assert_eq!(queue.try_put(5), Err(PutError::Full(5)));
+        queue.try_put(1).unwrap();
+        assert!(queue.is_full());
+        assert_eq!(queue.try_put(1), Err(PutError::Full(1)));
+        assert_eq!(taken.commit(), 6);
+        assert_eq!(queue.stats().weight, 1);
+        queue.try_put(5).unwrap();
+    }
+
+    #[test]
+    fn a_guard_without_its_slot_can_take_the_queue_over_its_bounds() {
+        let limits = Limits { maxsize: 1, max_weight: Some(6), weigh: |n: &i32| *n as usize };
+        let queue = BoundedQueue::with_limits(limits);
+        queue.try_put(6).unwrap();
+        let mut taken = queue.take(Wait::not_at_all()).unwrap();
+        taken.release_slot();
+        taken.release_slot();
+        assert_eq!((queue.stats().weight, queue.stats().reserved, queue.stats().out), (0, 0, 1));
+        queue.try_put(5).unwrap();
+        drop(taken);
+        assert_eq!((queue.len(), queue.stats().weight), (2, 11));
+        assert_eq!(queue.try_get(), Ok(6));
+        assert_eq!(queue.try_put(1), Err(PutError::Full(1)));
+        assert_eq!(queue.try_get(), Ok(5));
+        assert_eq!(queue.stats().weight, 0);
+        queue.try_put(6).unwrap();
+    }
+
+    #[test]
+    fn a_guard_without_its_slot_can_be_committed() {
+        let queue = full_of([1]);
+        let mut taken = take(&queue);
+        taken.release_slot();
+        assert_eq!(taken.commit(), 1);
+        let stats = queue.stats();
+        assert_eq!((stats.out, stats.reserved, stats.gets, stats.returned), (0, 0, 1, 0));
+    }
+
+    #[test]
+    fn a_commit_wakes_a_putter() {
+        let queue = BoundedQueue::new(1);
+        queue.try_put(1).unwrap();
+        let taken = take(&queue);
+        thread::scope(|scope| {
+            let putter = scope.spawn(|| woken(|wait| queue.put(2, wait)));
+            eventually("asleep", || queue.stats().waiting_putters == 1);
+            assert_eq!(taken.commit(), 1);
+            assert_eq!(putter.join().unwrap(), Ok(()));
+        });
+    }
+
+    #[test]
+    fn after_a_shutdown_a_dropped_guard_still_returns_its_item() {
+        let queue = full_of([1]);
+        let taken = take(&queue);
+        queue.shutdown(false);
+        assert_eq!(queue.try_get(), Err(GetError::ShutDown));
+        drop(taken);
+        assert_eq!(drain(&queue), [1]);
+    }
+
+    #[test]
+    fn after_an_immediate_shutdown_a_dropped_guard_discards_its_item_and_counts_it_done() {
+        for has_slot in [true, false] {
+            let limits = Limits { maxsize: 0, max_weight: None, weigh: |_: &i32| 5 };
+            let queue = BoundedQueue::with_limits(limits);
+            queue.put_many(&mut [1, 2, 3].into(), Wait::not_at_all()).unwrap();
+            let (mut dropped, committed) = (take(&queue), take(&queue));
+            if !has_slot {
+                dropped.release_slot();
+            }
+            queue.shutdown(true);
+            assert_eq!((queue.stats().discarded, queue.stats().unfinished), (1, 2));
+            drop(dropped);
+            assert_eq!((queue.stats().discarded, queue.stats().unfinished), (2, 1));
+            assert_eq!(committed.commit(), 2);
+            queue.task_done().unwrap();
+            assert_eq!(queue.join(Wait::not_at_all()), Ok(()));
+            let stats = queue.stats();
+            assert_eq!((stats.len, stats.out, stats.reserved, stats.weight), (0, 0, 0, 0));
+        }
+    }
+
+    #[test]
+    fn a_discarded_item_may_use_the_queue_as_it_is_dropped() {
+        struct Item(Arc<BoundedQueue<Item>>);
+        impl Drop for Item {
+            fn drop(&mut self) {
+                assert!(self.0.is_empty());
+            }
+        }
+        let queue = BoundedQueue::new(0);
+        queue.try_put(Item(Arc::clone(&queue))).ok().unwrap();
+        queue.try_put(Item(Arc::clone(&queue))).ok().unwrap();
+        let taken = queue.take(Wait::not_at_all()).ok().unwrap();
+        queue.shutdown(true);
+        drop(taken);
+        assert_eq!(queue.stats().discarded, 2);
     }
 }

@@ -4,12 +4,14 @@
 //! another one could not use too.
 
 mod queue;
+mod redelivery;
 
 use crate::message::{Call, Caller, Exception};
 use crate::pickle::{Pickled, Value};
 use crate::queue::Taken;
 
-pub use queue::SharedQueue;
+pub use queue::{QueueOptions, SharedQueue};
+pub use redelivery::{DeadLetters, Redelivery};
 
 /// An object whose methods can be called from other processes: Python's *referent*.
 ///

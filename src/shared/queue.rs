@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::message::{Argument, Call, Exception};
+use crate::message::{Argument, Call, Caller, Exception};
 use crate::pickle::{Pickled, Value};
 use crate::queue::{BoundedQueue, GetError, Limits, PutError, Wait};
+use crate::shared::redelivery::{Done, Ledger, Redelivery};
 use crate::shared::{Answer, Shared};
 
 /// The methods of `queue.Queue` and `multiprocessing.Queue`, and two for batches.
@@ -28,6 +29,26 @@ const EXPOSED: &[&str] = &[
     "cancel_join_thread",
 ];
 
+/// What a queue holds at most, and how it delivers.
+///
+/// ```
+/// use netq::{QueueOptions, SharedQueue};
+/// let queue = SharedQueue::with_options(QueueOptions {
+///     max_bytes: Some(32 << 20),
+///     ..QueueOptions::default()
+/// });
+/// # let _ = queue;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct QueueOptions {
+    /// The largest number of items; 0 means that there is no bound. Python's `maxsize`.
+    pub maxsize: usize,
+    /// The largest amount of memory for items, in bytes. A put that would pass it waits, as for a slot.
+    pub max_bytes: Option<usize>,
+    /// Keep what clients get until they are done with it. Python's queues do not.
+    pub redelivery: Option<Redelivery>,
+}
+
 /// A [`BoundedQueue`] of opaque payloads, served to Python and Rust clients. Python's `queue.Queue`.
 ///
 /// ```no_run
@@ -41,18 +62,24 @@ const EXPOSED: &[&str] = &[
 #[derive(Debug)]
 pub struct SharedQueue {
     queue: Arc<BoundedQueue<Pickled>>,
+    /// What clients have and are not done with, where the queue delivers at least once.
+    ledger: Option<Ledger>,
+    maxsize: usize,
+    max_bytes: Option<usize>,
 }
 
 impl SharedQueue {
     /// A queue of at most `maxsize` items; 0 means that there is no bound.
-    #[expect(clippy::new_ret_no_self, reason = "it is shared from the beginning")]
     pub fn new(maxsize: usize) -> Arc<Self> {
-        Self::with_limits(Limits { maxsize, max_weight: None, weigh: Pickled::len })
+        Self::with_options(QueueOptions { maxsize, ..QueueOptions::default() })
     }
 
-    /// A queue bounded in items, in bytes or in both.
-    pub fn with_limits(limits: Limits<Pickled>) -> Arc<Self> {
-        Arc::new(Self { queue: BoundedQueue::with_limits(limits) })
+    /// A queue with more limits, or with another way to deliver.
+    pub fn with_options(options: QueueOptions) -> Arc<Self> {
+        let QueueOptions { maxsize, max_bytes, redelivery } = options;
+        let limits = Limits { maxsize, max_weight: max_bytes, weigh: Pickled::memory };
+        let queue = BoundedQueue::packed(limits, Pickled::PACKING);
+        Arc::new(Self { queue, ledger: redelivery.map(Ledger::new), maxsize, max_bytes })
     }
 
     /// The queue itself, for use in the process that serves it.
@@ -61,17 +88,17 @@ impl SharedQueue {
     }
 
     fn put(&self, call: Call<'_>) -> Result<Answer, Exception> {
-        let [item, block, timeout] = match call.method() {
-            "put_nowait" => call.bind(["item"], 1).map(|[item]| [item, None, None])?,
-            _ => call.bind(["item", "block", "timeout"], 1)?,
+        let nowait = call.method() == "put_nowait";
+        let [item, block, timeout] = match nowait {
+            true => call.bind(["item"], 1).map(|[item]| [item, None, None])?,
+            false => call.bind(["item", "block", "timeout"], 1)?,
         };
-        let blocking = call.method() != "put_nowait" && call.truth(block, true);
-        // Python looks at the timeout only where it could matter.
-        let bounded = self.queue.stats().maxsize > 0;
-        let limit = if blocking { limit(&call, timeout.filter(|_| bounded))? } else { Some(Duration::ZERO) };
+        // Python looks at the timeout only where there is a bound.
+        let timeout = timeout.filter(|_| self.maxsize > 0 || self.max_bytes.is_some());
+        let limit = limit(&call, !nowait, block, timeout)?;
         let caller = call.caller();
         // `bind` has made sure of the item.
-        let item = item.ok_or_else(|| Exception::type_error("put() missing required argument: 'item'"))?;
+        let item = item.ok_or_else(|| Exception::type_error("put() needs an item"))?;
         let payload = call.into_opaque(item)?;
         self.queue.put(payload, wait(limit).while_alive(&|| !caller.is_gone())).map_err(put_error)?;
         Ok(Value::None.into())
@@ -82,47 +109,74 @@ impl SharedQueue {
         let Some(elements) = items.and_then(|items| call.elements(items)) else {
             return Err(Exception::type_error("put_many() needs a list or a tuple of at most 4,194,304 items"));
         };
-        let limit = if call.truth(block, true) { limit(&call, timeout)? } else { Some(Duration::ZERO) };
+        let limit = limit(&call, true, block, timeout)?;
         let mut payloads = elements.map(|item| call.opaque(item)).collect::<Result<VecDeque<_>, _>>()?;
         let caller = call.caller();
         match self.queue.put_many(&mut payloads, wait(limit).while_alive(&|| !caller.is_gone())) {
             Ok(count) => Ok(count.into()),
             Err(stopped) => match stopped.reason {
+                // The caller must learn how many went in. If some did, another reason comes up again when
+                // the rest is tried.
                 PutError::Full(()) => Ok(stopped.put.into()),
-                reason if stopped.put == 0 => Err(put_error(reason)),
-                // The caller must learn how many went in; the reason comes with the next call.
-                _ => Ok(stopped.put.into()),
+                _ if stopped.put > 0 => Ok(stopped.put.into()),
+                reason => Err(put_error(reason)),
             },
         }
     }
 
-    fn get(&self, call: Call<'_>) -> Result<Answer, Exception> {
-        let [block, timeout] = match call.method() {
-            "get_nowait" => call.bind([], 0).map(|[]| [None, None])?,
-            _ => call.bind(["block", "timeout"], 0)?,
+    fn get(&self, call: &Call<'_>) -> Result<Answer, Exception> {
+        let nowait = call.method() == "get_nowait";
+        let [block, timeout] = match nowait {
+            true => call.bind([], 0).map(|[]| [None, None])?,
+            false => call.bind(["block", "timeout"], 0)?,
         };
-        let blocking = call.method() != "get_nowait" && call.truth(block, true);
-        let limit = if blocking { limit(&call, timeout)? } else { Some(Duration::ZERO) };
-        let caller = call.caller();
-        let taken = self.queue.take(wait(limit).while_alive(&|| !caller.is_gone())).map_err(get_error)?;
+        let limit = limit(call, !nowait, block, timeout)?;
+        let taken = self.taking(call, |alive| self.queue.take(wait(limit).while_alive(alive)))?;
         Ok(Answer::Item(taken))
     }
 
-    fn get_many(&self, call: Call<'_>) -> Result<Answer, Exception> {
+    fn get_many(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         let [max, block, timeout] = call.bind(["max_items", "block", "timeout"], 1)?;
-        let max = call.int(max, 1)?;
-        let max = usize::try_from(max).ok().filter(|&max| max > 0);
+        let max = usize::try_from(call.int(max, 1)?).ok().filter(|&max| max > 0);
         let max = max.ok_or_else(|| Exception::value_error("'max_items' must be a positive number"))?;
-        let limit = if call.truth(block, true) { limit(&call, timeout)? } else { Some(Duration::ZERO) };
-        let caller = call.caller();
-        let wait = wait(limit);
-        let taken = self.queue.take_many(max, wait.while_alive(&|| !caller.is_gone())).map_err(get_error)?;
+        let limit = limit(call, true, block, timeout)?;
+        let taken = self.taking(call, |alive| self.queue.take_many(max, wait(limit).while_alive(alive)))?;
         Ok(Answer::Items(taken))
+    }
+
+    /// Takes items for the caller, as long as it is there.
+    fn taking<T>(
+        &self,
+        call: &Call<'_>,
+        take: impl FnOnce(&dyn Fn() -> bool) -> Result<T, GetError>,
+    ) -> Result<T, Exception> {
+        let expire = || {
+            if let Some(ledger) = &self.ledger {
+                ledger.expire(&self.queue);
+            }
+        };
+        expire();
+        take(&|| {
+            expire();
+            !call.caller().is_gone()
+        })
+        .map_err(get_error)
     }
 
     fn task_done(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         call.bind([], 0)?;
-        self.queue.task_done().map_err(|error| Exception::value_error(error.to_string()))?;
+        match self.ledger.as_ref().map(|ledger| ledger.done(call.caller().id())) {
+            Some(Done::TooLate) => {}
+            Some(Done::NoItem) => {
+                return Err(Exception::value_error(
+                    "task_done() called too many times: this connection has no item of this queue, which \
+                     delivers again what is not done. Call it from the thread that got the item",
+                ));
+            }
+            Some(Done::Item) | None => {
+                self.queue.task_done().map_err(|error| Exception::value_error(error.to_string()))?;
+            }
+        }
         Ok(Value::None.into())
     }
 
@@ -161,9 +215,9 @@ impl Shared for SharedQueue {
     fn call(&self, call: Call<'_>) -> Result<Answer, Exception> {
         match call.method() {
             "put" | "put_nowait" => self.put(call),
-            "get" | "get_nowait" => self.get(call),
+            "get" | "get_nowait" => self.get(&call),
             "put_many" => self.put_many(call),
-            "get_many" => self.get_many(call),
+            "get_many" => self.get_many(&call),
             "task_done" => self.task_done(&call),
             "join" => self.join(&call),
             "shutdown" => self.shutdown(&call),
@@ -176,12 +230,31 @@ impl Shared for SharedQueue {
         format!("<netq.Queue len={} maxsize={}>", stats.len, stats.maxsize)
     }
 
+    fn delivered(&self, caller: &Caller, answer: Answer) -> Option<Answer> {
+        match &self.ledger {
+            None => Some(answer),
+            Some(ledger) => {
+                ledger.lend(caller.id(), answer.into_items());
+                None
+            }
+        }
+    }
+
+    fn disconnected(&self, caller: &Caller) {
+        if let Some(ledger) = &self.ledger {
+            ledger.ended(caller.id(), &self.queue);
+        }
+    }
+
     fn stats(&self) -> Vec<(&'static str, Value)> {
         let stats = self.queue.stats();
         vec![
             ("length", stats.len.into()),
             ("maxsize", stats.maxsize.into()),
             ("bytes", stats.weight.into()),
+            ("max_bytes", stats.max_weight.into()),
+            ("redelivers", self.ledger.is_some().into()),
+            ("out", stats.out.into()),
             ("puts", stats.puts.into()),
             ("gets", stats.gets.into()),
             ("returned", stats.returned.into()),
@@ -192,8 +265,16 @@ impl Shared for SharedQueue {
     }
 }
 
-/// How long `timeout` allows to wait; `None` for ever.
-fn limit(call: &Call<'_>, timeout: Option<Argument>) -> Result<Option<Duration>, Exception> {
+/// How long Python's arguments `block` and `timeout` allow to wait; `None` for ever.
+fn limit(
+    call: &Call<'_>,
+    may_block: bool,
+    block: Option<Argument>,
+    timeout: Option<Argument>,
+) -> Result<Option<Duration>, Exception> {
+    if !may_block || !call.truth(block, true) {
+        return Ok(Some(Duration::ZERO));
+    }
     let seconds = match timeout.map(|timeout| call.small(timeout)).transpose()? {
         None | Some(Value::None) => return Ok(None),
         Some(Value::Int(seconds)) => seconds as f64,

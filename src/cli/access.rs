@@ -1,0 +1,102 @@
+//! Which hub a client command means, and the key it shows there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use netq::{BaseManager, Error, QueueProxy, Retry};
+
+use super::address;
+use super::args::Args;
+use super::failure::{Failure, last_line};
+use super::key::KeyOptions;
+use super::out;
+
+/// What the options of every client command are.
+macro_rules! access_help {
+    () => {
+        concat!(
+            "  --connect ADDR        the hub's address, HOST:PORT (default 127.0.0.1:8001)\n",
+            crate::cli::key::key_help!()
+        )
+    };
+}
+pub(super) use access_help;
+
+/// The options that every client command has.
+#[derive(Default)]
+pub struct Access {
+    address: Option<String>,
+    key: KeyOptions,
+}
+
+impl Access {
+    /// Takes the value of an option that the command itself does not know, or says that nobody knows it.
+    pub fn option(&mut self, option: &str, args: &mut Args) -> Result<(), Failure> {
+        match option {
+            "--connect" => self.address = Some(address::parse(args)?),
+            _ if self.key.option(option, args)? => {}
+            _ => return Err(args.unknown()),
+        }
+        Ok(())
+    }
+
+    /// The hub.
+    pub fn hub(&self, retry: Retry) -> Result<Hub, Failure> {
+        let address = self.address.as_deref().unwrap_or(address::DEFAULT);
+        let mut manager = BaseManager::new(address, &self.key.find()?.bytes);
+        manager.set_retry(retry);
+        Ok(Hub { manager })
+    }
+}
+
+/// A hub, and what a command wants from it.
+pub struct Hub {
+    /// The manager that reaches it.
+    pub manager: BaseManager,
+}
+
+impl Hub {
+    /// A proxy of one of its queues.
+    pub fn queue(&self, name: &str) -> Result<QueueProxy, Failure> {
+        let mut queue = self.manager.queue(name).map_err(|error| match &error {
+            Error::RemoteTraceback(text) => Failure::failed(unknown_queue(name, text)),
+            _ => Failure::from(error),
+        })?;
+        // A factory's queue is known to nobody else and dropped with its proxy, and what was put with it.
+        let made = queue.proxy().token().ident.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+        match made {
+            true => Err(Failure::failed(format!(
+                "'{name}' makes a new queue for each who asks: name one of the hub's queues, which netq stat lists"
+            ))),
+            false => Ok(queue),
+        }
+    }
+}
+
+fn unknown_queue(name: &str, traceback: &str) -> String {
+    let reason = last_line(traceback);
+    match reason.rsplit_once("this hub serves ") {
+        Some((_, known)) => {
+            format!("no queue '{name}': this hub serves {}", known.trim_end_matches(['"', '\'']))
+        }
+        None => format!("no queue '{name}' there: {reason}"),
+    }
+}
+
+/// Reconnecting for at most `patience`, with a line on standard error about it.
+pub fn retry(patience: Duration) -> Retry {
+    Retry { patience, notify: Arc::new(out::note), ..Retry::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unknown_queue;
+
+    #[test]
+    fn unknown_queue_is_reported_with_the_known_ones() {
+        let text = "KeyError: \"unknown typeid 'x': this hub serves Queue, tasks\"\n";
+        assert_eq!(unknown_queue("x", text), "no queue 'x': this hub serves Queue, tasks");
+        let python = "---\nTraceback (most recent call last):\nKeyError: 'x'\n---\n";
+        assert_eq!(unknown_queue("x", python), "no queue 'x' there: KeyError: 'x'");
+    }
+}

@@ -1,0 +1,60 @@
+//! Addresses as people type them.
+
+use super::args::Args;
+use super::failure::Failure;
+
+/// Where a hub listens when nothing else is said.
+pub const DEFAULT: &str = "127.0.0.1:8001";
+const HOST: &str = "127.0.0.1";
+const PORT: &str = "8001";
+
+/// The `HOST:PORT` that `HOST:PORT`, `HOST`, `:PORT` or `PORT` stand for. A port alone is one of this machine,
+/// reachable from this machine only.
+pub fn parse(args: &mut Args) -> Result<String, Failure> {
+    let text = args.text()?;
+    complete(&text).ok_or_else(|| {
+        Failure::usage(format!("'{text}' is not an address: give HOST:PORT, such as {DEFAULT} or [::1]:8001"))
+    })
+}
+
+fn complete(text: &str) -> Option<String> {
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    if is_port(text) {
+        return Some(format!("{HOST}:{text}"));
+    }
+    // An IPv6 address has colons of its own, and brackets around them.
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (text, PORT),
+    };
+    let bare_ipv6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+    let host = if host.is_empty() && !text.is_empty() { HOST } else { host };
+    (is_port(port) && !bare_ipv6 && !host.is_empty()).then(|| format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complete;
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        for (text, address) in [
+            ("127.0.0.1:9000", "127.0.0.1:9000"),
+            ("hub.example.org:0", "hub.example.org:0"),
+            ("hub.example.org", "hub.example.org:8001"),
+            (":9000", "127.0.0.1:9000"),
+            ("9000", "127.0.0.1:9000"),
+            ("[::1]:9000", "[::1]:9000"),
+            ("[::1]", "[::1]:8001"),
+        ] {
+            assert_eq!(complete(text).as_deref(), Some(address));
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in ["", ":", "hub:", "hub:http", "hub:65536", "::1", "a:b:1"] {
+            assert_eq!(complete(text), None, "{text}");
+        }
+    }
+}

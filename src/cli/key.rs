@@ -1,0 +1,144 @@
+//! The key: where a user may keep it, in the order of how safe that is.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::args::Args;
+use super::failure::Failure;
+use super::out;
+
+/// The environment variable that may hold the key.
+pub const VARIABLE: &str = "NETQ_AUTHKEY";
+
+/// What the key options in every command's help are.
+macro_rules! key_help {
+    () => {
+        concat!(
+            "  --authkey-file FILE   the file that holds the hub's key (without the newline at its end); otherwise\n",
+            "                        it is taken from the environment variable NETQ_AUTHKEY\n",
+            "  --authkey KEY         the key itself; other users of the machine can see it in the process list\n",
+        )
+    };
+}
+pub(super) use key_help;
+
+/// The options that say what the key is.
+#[derive(Default)]
+pub struct KeyOptions {
+    file: Option<PathBuf>,
+    key: Option<OsString>,
+}
+
+/// A key, and where it came from.
+pub struct Key {
+    /// Its bytes, of which there is one at least.
+    pub bytes: Vec<u8>,
+    /// A Python expression that finds the same key in the same place.
+    pub python: String,
+}
+
+impl KeyOptions {
+    /// Takes the value of the option, if it is one of the key's.
+    pub fn option(&mut self, option: &str, args: &mut Args) -> Result<bool, Failure> {
+        match option {
+            "--authkey-file" => self.file = Some(args.value()?.into()),
+            "--authkey" => self.key = Some(args.value()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Finds the key.
+    pub fn find(&self) -> Result<Key, Failure> {
+        self.find_with(std::env::var_os(VARIABLE))
+    }
+
+    fn find_with(&self, variable: Option<OsString>) -> Result<Key, Failure> {
+        if let Some(file) = &self.file {
+            let shown = file.display();
+            let mut bytes = std::fs::read(file).map_err(|error| {
+                Failure::failed(format!("cannot read the key from '{shown}': {error}: {HOW_TO_MAKE}"))
+            })?;
+            // Editors and base64 end a file with a newline that nobody means to be part of the key.
+            while bytes.last().is_some_and(|byte| b"\r\n".contains(byte)) {
+                bytes.pop();
+            }
+            let python = format!("open({}, 'rb').read().rstrip(b'\\r\\n')", python_text(&shown.to_string()));
+            return not_empty(bytes, python, &format!("'{shown}'"));
+        }
+        if let Some(key) = variable {
+            if self.key.is_some() {
+                out::note(&format!("--authkey is not used: the environment variable {VARIABLE} holds a key"));
+            }
+            let python = format!("os.environ['{VARIABLE}'].encode()");
+            return not_empty(key.into_encoded_bytes(), python, VARIABLE);
+        }
+        match &self.key {
+            Some(key) => {
+                out::note("other users can see --authkey in the process list: --authkey-file is safer");
+                not_empty(key.as_encoded_bytes().to_vec(), "b'the key'".into(), "--authkey")
+            }
+            None => Err(Failure::usage(format!("no key: {HOW_TO_MAKE}"))),
+        }
+    }
+}
+
+const HOW_TO_MAKE: &str =
+    "make one with `head -c 32 /dev/urandom | base64 > key` and give every program `--authkey-file key`";
+
+fn not_empty(bytes: Vec<u8>, python: String, source: &str) -> Result<Key, Failure> {
+    match bytes.is_empty() {
+        true => Err(Failure::usage(format!("the key in {source} is empty: {HOW_TO_MAKE}"))),
+        false => Ok(Key { bytes, python }),
+    }
+}
+
+/// A Python literal of a text.
+fn python_text(text: &str) -> String {
+    netq::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, content: &[u8]) -> KeyOptions {
+        let path = std::env::temp_dir().join(format!("netq-key-test-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).unwrap();
+        KeyOptions { file: Some(path), key: None }
+    }
+
+    #[test]
+    fn file_comes_first_and_its_newline_is_not_part_of_the_key() {
+        for (name, content) in [("unix", &b"secret\n"[..]), ("dos", b"secret\r\n"), ("none", b"secret")] {
+            let options = file(name, content);
+            let key = options.find_with(Some("other".into())).unwrap();
+            assert_eq!(key.bytes, b"secret");
+            assert!(key.python.starts_with("open('"), "{}", key.python);
+            std::fs::remove_file(options.file.unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    fn environment_comes_before_the_command_line() {
+        let options = KeyOptions { file: None, key: Some("seen".into()) };
+        assert_eq!(options.find_with(Some("hidden".into())).unwrap().bytes, b"hidden");
+        assert_eq!(options.find_with(None).unwrap().bytes, b"seen");
+    }
+
+    #[test]
+    fn no_key_or_an_empty_one_is_wrong_usage_and_the_error_says_how_to_make_one() {
+        let empty = file("empty", b"\n");
+        for failure in [
+            KeyOptions::default().find_with(None),
+            KeyOptions::default().find_with(Some("".into())),
+            KeyOptions { file: None, key: Some("".into()) }.find_with(None),
+            empty.find_with(None),
+        ] {
+            let failure = failure.map(|key| key.bytes).unwrap_err();
+            assert_eq!(failure.code(), 2);
+            assert!(failure.message().contains("head -c 32 /dev/urandom"), "{}", failure.message());
+        }
+        std::fs::remove_file(empty.file.unwrap()).unwrap();
+    }
+}

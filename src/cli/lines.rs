@@ -1,0 +1,156 @@
+//! Items from standard input, one per line, in batches that never make a line wait.
+
+use std::io::{BufRead, ErrorKind};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread;
+
+use netq::Value;
+
+use super::failure::Failure;
+
+/// How many items at most go to the hub at once: with more, the round trips are no longer what costs time.
+pub const BATCH_ITEMS: usize = 256;
+/// How many bytes at most, so that large items come one by one, within a hub's limit for messages.
+pub const BATCH_BYTES: usize = 64 * 1024;
+
+/// Lines that a thread reads ahead, while those before are on their way to the hub.
+pub struct Lines {
+    read: Receiver<Result<Value, Failure>>,
+    /// What ended the reading, once the lines before it have been handed out.
+    failure: Option<Failure>,
+}
+
+impl Lines {
+    /// Starts to read. Each line becomes Python `bytes` if `bytes` is set, and a `str` otherwise.
+    pub fn of(input: impl BufRead + Send + 'static, bytes: bool) -> Self {
+        let (send, read) = sync_channel(2 * BATCH_ITEMS);
+        // It is not joined: it may wait for ever for a line of somebody who has left.
+        thread::spawn(move || read_lines(input, bytes, &send));
+        Self { read, failure: None }
+    }
+
+    /// Waits for a line, and returns it together with those that are there already; `None` at the end.
+    pub fn next_batch(&mut self) -> Result<Option<Vec<Value>>, Failure> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        let Ok(first) = self.read.recv() else { return Ok(None) };
+        let first = first?;
+        let mut bytes = size(&first);
+        let mut batch = vec![first];
+        while batch.len() < BATCH_ITEMS && bytes < BATCH_BYTES {
+            match self.read.try_recv() {
+                Ok(Ok(item)) => {
+                    bytes += size(&item);
+                    batch.push(item);
+                }
+                Ok(Err(failure)) => {
+                    self.failure = Some(failure);
+                    break;
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        Ok(Some(batch))
+    }
+}
+
+fn size(item: &Value) -> usize {
+    match item {
+        Value::Str(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
+fn read_lines(mut input: impl BufRead, bytes: bool, send: &SyncSender<Result<Value, Failure>>) {
+    for number in 1_u64.. {
+        let mut line = Vec::new();
+        let item = match input.read_until(b'\n', &mut line) {
+            Ok(0) => return,
+            Ok(_) => to_item(line, bytes).map_err(|()| {
+                Failure::failed(format!(
+                    "line {number} of standard input is not UTF-8: the lines before it were put: \
+                     use --bytes to put lines as Python bytes"
+                ))
+            }),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => Err(Failure::failed(format!("cannot read standard input: {error}"))),
+        };
+        let last = item.is_err();
+        if send.send(item).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// A line without its end. As where Python reads text, that may be the one of DOS.
+fn to_item(mut line: Vec<u8>, bytes: bool) -> Result<Value, ()> {
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        if !bytes && line.last() == Some(&b'\r') {
+            line.pop();
+        }
+    }
+    match bytes {
+        true => Ok(line.into()),
+        false => String::from_utf8(line).map(Value::from).map_err(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Cursor, Read, Write, pipe};
+
+    use super::*;
+
+    fn all(input: impl Read + Send + 'static, bytes: bool) -> (Vec<Value>, Option<Failure>) {
+        let mut lines = Lines::of(BufReader::new(input), bytes);
+        let mut items = Vec::new();
+        loop {
+            match lines.next_batch() {
+                Ok(Some(batch)) => {
+                    assert!((1..=BATCH_ITEMS).contains(&batch.len()));
+                    items.extend(batch);
+                }
+                Ok(None) => return (items, None),
+                Err(failure) => return (items, Some(failure)),
+            }
+        }
+    }
+
+    #[test]
+    fn every_line_is_an_item_and_the_last_needs_no_end() {
+        let (items, failure) = all(Cursor::new("one\r\n\n three \nlast"), false);
+        assert_eq!(items, ["one", "", " three ", "last"].map(Value::from));
+        assert!(failure.is_none());
+        assert_eq!(all(Cursor::new(""), false).0, []);
+    }
+
+    #[test]
+    fn bytes_keep_all_but_the_line_feed() {
+        let (items, _) = all(Cursor::new(b"a\xff\r\n\0\n".to_vec()), true);
+        assert_eq!(items, [b"a\xff\r".to_vec(), b"\0".to_vec()].map(Value::from));
+    }
+
+    #[test]
+    fn line_that_is_not_utf8_is_named_behind_the_lines_before_it() {
+        let (items, failure) = all(Cursor::new(b"one\ntwo\n\xff\nfour\n".to_vec()), false);
+        assert_eq!(items, ["one", "two"].map(Value::from));
+        let message = failure.unwrap().message().to_owned();
+        assert!(message.starts_with("line 3 of standard input is not UTF-8"), "{message}");
+        assert!(message.contains("--bytes"), "{message}");
+    }
+
+    #[test]
+    fn line_does_not_wait_for_the_next_one() {
+        let (reader, mut writer) = pipe().unwrap();
+        let mut lines = Lines::of(BufReader::new(reader), false);
+        for line in ["one", "two"] {
+            writeln!(writer, "{line}").unwrap();
+            assert_eq!(lines.next_batch().unwrap(), Some(vec![line.into()]));
+        }
+        drop(writer);
+        assert_eq!(lines.next_batch().unwrap(), None);
+    }
+}

@@ -1,0 +1,262 @@
+//! The program that `netq work` runs for each item: found once, then run with the item in its arguments.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use netq::Value;
+
+/// Stands for the item in an argument.
+const PLACEHOLDER: &str = "{}";
+/// The status where no program ran; what shells give for a command that is not there.
+const NOT_RUN: i32 = 127;
+
+/// A program and its arguments, with a place for the item.
+#[derive(Debug)]
+pub struct Program {
+    name: OsString,
+    args: Vec<OsString>,
+}
+
+/// What came of running it for one item.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The exit code; the negative number of the signal that ended it, as in Python's `subprocess`.
+    pub status: i32,
+    /// What it wrote on standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote on standard error.
+    pub stderr: Vec<u8>,
+    /// How long it ran.
+    pub elapsed: Duration,
+}
+
+impl Program {
+    /// Looks the program up: better now than when an item has been taken for it.
+    ///
+    /// # Errors
+    /// Why it cannot be started.
+    pub fn find(mut words: Vec<OsString>) -> Result<Self, String> {
+        if words.is_empty() {
+            return Err("no command".into());
+        }
+        let name = words.remove(0);
+        let shown = name.to_string_lossy();
+        let path = Path::new(&name);
+        // As the system does: a name with a directory in it is a path, any other is looked up.
+        if path.components().count() > 1 || path.is_absolute() {
+            if !path.exists() {
+                return Err(format!("there is no '{shown}'"));
+            }
+            if !is_executable(path) {
+                return Err(format!("'{shown}' is not an executable file"));
+            }
+        } else {
+            let directories = env::var_os("PATH").unwrap_or_default();
+            if !env::split_paths(&directories).any(|directory| is_executable(&directory.join(path))) {
+                return Err(format!("no directory of PATH has a program '{shown}'"));
+            }
+        }
+        if !words.iter().any(|word| has_placeholder(word)) {
+            words.push(PLACEHOLDER.into());
+        }
+        Ok(Self { name, args: words })
+    }
+
+    /// Its name, for people.
+    pub fn name(&self) -> String {
+        self.name.to_string_lossy().into_owned()
+    }
+
+    /// Runs it for an item, and waits for its end.
+    pub fn run(&self, item: &Value) -> Outcome {
+        let item = to_argument(item);
+        let started = Instant::now();
+        let output = Command::new(&self.name)
+            .args(self.args.iter().map(|arg| fill(arg, &item)))
+            // Nobody is there to type anything.
+            .stdin(Stdio::null())
+            // Reads both outputs at once: a program that writes much to one of them does not block.
+            .output();
+        let elapsed = started.elapsed();
+        match output {
+            Ok(Output { status, stdout, stderr }) => {
+                Outcome { status: code(status), stdout, stderr, elapsed }
+            }
+            Err(error) => {
+                let stderr =
+                    format!("netq: cannot run '{}' for this item: {error}\n", self.name()).into_bytes();
+                Outcome { status: NOT_RUN, stdout: Vec::new(), stderr, elapsed }
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// The dict that `netq work` puts on the results queue.
+    pub fn into_value(self, item: Value) -> Value {
+        Value::Dict(vec![
+            ("task".into(), item),
+            ("status".into(), self.status.into()),
+            ("stdout".into(), text_or_bytes(self.stdout)),
+            ("stderr".into(), text_or_bytes(self.stderr)),
+            ("seconds".into(), self.elapsed.as_secs_f64().into()),
+        ])
+    }
+}
+
+fn text_or_bytes(output: Vec<u8>) -> Value {
+    String::from_utf8(output).map_or_else(|error| error.into_bytes().into(), Value::from)
+}
+
+fn has_placeholder(argument: &OsStr) -> bool {
+    argument.to_str().is_some_and(|text| text.contains(PLACEHOLDER))
+}
+
+/// The argument with the item in it. One that is not UTF-8 is passed on as it is.
+fn fill(argument: &OsStr, item: &OsStr) -> OsString {
+    let Some(text) = argument.to_str() else { return argument.to_owned() };
+    let mut parts = text.split(PLACEHOLDER);
+    let mut filled = OsString::from(parts.next().unwrap_or_default());
+    for part in parts {
+        filled.push(item);
+        filled.push(part);
+    }
+    filled
+}
+
+/// An item as a word of a command line.
+fn to_argument(item: &Value) -> OsString {
+    match item {
+        Value::Str(text) => text.into(),
+        Value::Bytes(bytes) => raw(bytes),
+        Value::Opaque(object) => object.type_name().into(),
+        other => other.to_string().into(),
+    }
+}
+
+#[cfg(unix)]
+fn raw(bytes: &[u8]) -> OsString {
+    use std::os::unix::ffi::OsStrExt;
+    OsStr::from_bytes(bytes).to_owned()
+}
+
+/// Elsewhere words are not made of bytes.
+#[cfg(not(unix))]
+fn raw(bytes: &[u8]) -> OsString {
+    String::from_utf8_lossy(bytes).into_owned().into()
+}
+
+#[cfg(unix)]
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+/// Elsewhere the name says it, and its ending may be left out.
+#[cfg(not(unix))]
+fn is_executable(path: &Path) -> bool {
+    path.is_file() || path.with_extension("exe").is_file()
+}
+
+#[cfg(unix)]
+fn code(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    // A program that has ended has one or the other.
+    status.code().or_else(|| status.signal().map(|signal| -signal)).unwrap_or(NOT_RUN)
+}
+
+#[cfg(not(unix))]
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or(NOT_RUN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    mod on_unix {
+        use super::*;
+
+        fn program(words: &[&str]) -> Program {
+            Program::find(words.iter().map(OsString::from).collect()).unwrap()
+        }
+
+        #[test]
+        fn item_goes_where_the_placeholder_is_or_else_to_the_end() {
+            let filled = |words: &[&str], item: &str| -> Vec<OsString> {
+                program(words).args.iter().map(|arg| fill(arg, item.as_ref())).collect()
+            };
+            assert_eq!(filled(&["sh", "-o={}", "{}{}", "x"], "a b"), ["-o=a b", "a ba b", "x"]);
+            assert_eq!(filled(&["sh", "-v"], "'\"$x"), ["-v", "'\"$x"]);
+            assert_eq!(filled(&["sh"], "{}"), ["{}"]);
+        }
+
+        #[test]
+        fn program_that_cannot_be_started_is_found_out_at_once() {
+            let error = |word: &str| Program::find(vec![word.into()]).unwrap_err();
+            assert_eq!(
+                error("no-such-program-at-all"),
+                "no directory of PATH has a program 'no-such-program-at-all'"
+            );
+            assert_eq!(error("/no/such/program"), "there is no '/no/such/program'");
+            assert_eq!(error("./Cargo.toml"), "'./Cargo.toml' is not an executable file");
+            assert_eq!(error("./src"), "'./src' is not an executable file");
+        }
+
+        #[test]
+        fn outputs_and_status_are_kept() {
+            let outcome = program(&["sh", "-c", "echo out; echo \"$0\" >&2; exit 3"]).run(&"it's 1".into());
+            assert_eq!(
+                (outcome.status, &outcome.stdout[..], &outcome.stderr[..]),
+                (3, &b"out\n"[..], &b"it's 1\n"[..])
+            );
+        }
+
+        #[test]
+        fn signal_is_a_negative_status() {
+            assert_eq!(program(&["sh", "-c", "kill -9 $$"]).run(&Value::None).status, -9);
+        }
+
+        #[test]
+        fn much_output_on_both_sides_does_not_block() {
+            let script =
+                "head -c 1000000 /dev/zero >&2; head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2";
+            let outcome = program(&["sh", "-c", script]).run(&Value::None);
+            assert_eq!(
+                (outcome.status, outcome.stdout.len(), outcome.stderr.len()),
+                (0, 1_000_000, 2_000_000)
+            );
+        }
+
+        #[test]
+        fn item_that_no_argument_can_hold_is_a_result_too() {
+            let outcome = program(&["echo"]).run(&"a\0b".into());
+            assert_eq!(outcome.status, 127);
+            assert!(String::from_utf8(outcome.stderr).unwrap().contains("cannot run 'echo' for this item"));
+        }
+
+        #[test]
+        fn items_of_all_types_are_words() {
+            let echoed = |item: Value| program(&["printf", "%s"]).run(&item).stdout;
+            assert_eq!(echoed(b"caf\xe9".to_vec().into()), b"caf\xe9");
+            assert_eq!(echoed(("a", 7).into()), b"('a', 7)");
+            assert_eq!(echoed(Value::None), b"None");
+        }
+    }
+
+    #[test]
+    fn result_is_a_dict_with_text_where_it_is_text() {
+        let outcome = Outcome {
+            status: -9,
+            stdout: "é\n".into(),
+            stderr: b"\xff".to_vec(),
+            elapsed: Duration::from_millis(250),
+        };
+        let text = outcome.into_value("x".into()).to_string();
+        assert_eq!(text, r"{'task': 'x', 'status': -9, 'stdout': 'é\n', 'stderr': b'\xff', 'seconds': 0.25}");
+    }
+}

@@ -1,0 +1,247 @@
+//! `netq serve`: the hub.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use netq::{AuthKey, BaseManager, Options, SharedQueue};
+
+use super::address;
+use super::args::{Arg, Args};
+use super::failure::Failure;
+use super::key::{Key, KeyOptions};
+use super::out;
+use super::spec::{FACTORIES, QueueSpec};
+
+/// What `netq serve --help` prints.
+pub const HELP: &str = concat!(
+    "\
+netq serve: serve queues to Python and Rust programs until stopped
+
+usage: netq serve [OPTION]... NAME[:MAXSIZE]...
+
+Serves a queue under each NAME, of at most MAXSIZE items (default 0: no bound), and the factories Queue and
+JoinableQueue, which make a new queue for each who asks. Stop it with Ctrl-C or `netq shutdown`; what is in
+the queues then is gone. Prints `netq: listening on ADDR` once it accepts connections.
+
+options:
+  --listen ADDR         where to listen, HOST:PORT or a PORT of this machine only (default 127.0.0.1:8001);
+                        port 0 is any free one. The key keeps strangers out, but nothing is encrypted: keep
+                        to networks that you trust
+  --handshake-timeout S close a connection that has not shown the key after S seconds (default 10)
+  --max-connections N   refuse more connections than N (default 10000)
+  --max-strangers N     keep at most N connections that have not shown the key yet (default 256)
+  --max-message SIZE    refuse longer messages, such as 512K, 32M, 1G (default 128M)
+  --data-only           refuse items whose pickles can run code where they are loaded, such as instances of
+                        classes: workers are then safe from whoever may put
+  --sha256-only         refuse HMAC-MD5, which is what Python 3.11 and older prove their key with
+  --no-remote-shutdown  let no client stop the hub
+  --quiet               no log lines on standard error
+",
+    crate::cli::key::key_help!(),
+    "
+example:
+  netq serve --authkey-file key --listen 127.0.0.1:8001 tasks:100 results
+"
+);
+
+/// A shorter key than this, in bytes, can be found by trying.
+const SHORT_KEY: usize = 16;
+
+struct Serve {
+    address: String,
+    key: KeyOptions,
+    sha256_only: bool,
+    quiet: bool,
+    options: Options,
+    queues: Vec<QueueSpec>,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<(), Failure> {
+    let serve = parse(args)?;
+    let key = serve.key.find()?;
+    let mut auth = AuthKey::new(&key.bytes);
+    if serve.sha256_only {
+        auth = auth.sha256_only();
+    }
+    let mut manager = BaseManager::with_key(serve.address, auth);
+    let log: Arc<dyn Fn(&str) + Send + Sync> =
+        if serve.quiet { Arc::new(|_| {}) } else { Arc::new(out::note) };
+    manager.set_options(Options { log, ..serve.options });
+    for queue in &serve.queues {
+        manager.register(&queue.name, SharedQueue::new(queue.maxsize));
+    }
+    for factory in FACTORIES {
+        manager.register_factory(factory, |call| {
+            let [maxsize] = call.bind(["maxsize"], 0)?;
+            // To Python's queues a negative bound is none.
+            let maxsize = call.int(maxsize, 0)?.max(0);
+            Ok(SharedQueue::new(usize::try_from(maxsize).unwrap_or(0)))
+        });
+    }
+    let server = manager.get_server()?;
+    let address = server.address();
+    if is_weak(&key, address) {
+        out::note(&format!(
+            "the key is shorter than {SHORT_KEY} bytes, and {address} can be reached from elsewhere: use a longer one"
+        ));
+    }
+    // Who started the hub may read the first line and no more: that is no reason to stop.
+    let _ = out::write(announcement(address, &serve.queues, &key).as_bytes());
+    server.serve_forever();
+    Ok(())
+}
+
+fn parse(mut args: Args) -> Result<Serve, Failure> {
+    let mut serve = Serve {
+        address: address::DEFAULT.to_owned(),
+        key: KeyOptions::default(),
+        sha256_only: false,
+        quiet: false,
+        options: Options::default(),
+        queues: Vec::new(),
+    };
+    let mut names = BTreeSet::new();
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Option(option) => match option.as_str() {
+                "--listen" => serve.address = address::parse(&mut args)?,
+                "--handshake-timeout" => serve.options.handshake_timeout = args.seconds()?,
+                "--max-connections" => serve.options.max_connections = args.number(1)?,
+                "--max-strangers" => serve.options.max_strangers = args.number(1)?,
+                "--max-message" => serve.options.max_message = args.size()?,
+                "--data-only" => serve.options.data_only = true,
+                "--sha256-only" => serve.sha256_only = true,
+                "--no-remote-shutdown" => serve.options.remote_shutdown = false,
+                "--quiet" => serve.quiet = true,
+                _ if serve.key.option(&option, &mut args)? => {}
+                _ => return Err(args.unknown()),
+            },
+            Arg::Word(word) => {
+                let queue = QueueSpec::parse(&args.utf8(word)?)?;
+                if !names.insert(queue.name.clone()) {
+                    return Err(Failure::usage(format!(
+                        "queue '{}' is named twice: leave one out",
+                        queue.name
+                    )));
+                }
+                serve.queues.push(queue);
+            }
+        }
+    }
+    match serve.queues.is_empty() {
+        true => Err(args.missing("the name of a queue")),
+        false => Ok(serve),
+    }
+}
+
+/// Whether somebody elsewhere may find the key by trying.
+fn is_weak(key: &Key, address: SocketAddr) -> bool {
+    key.bytes.len() < SHORT_KEY && !address.ip().is_loopback()
+}
+
+/// Where the hub is, what it serves, and how a Python program gets there.
+fn announcement(address: SocketAddr, queues: &[QueueSpec], key: &Key) -> String {
+    let mut text = format!("netq: listening on {address}\n");
+    for queue in queues {
+        let bound = match queue.maxsize {
+            0 => "no bound".to_owned(),
+            maxsize => format!("maxsize {maxsize}"),
+        };
+        text += &format!("netq: queue {} ({bound})\n", queue.name);
+    }
+    let ip = address.ip();
+    // A hub that listens on all addresses is at none of them in particular.
+    let host = if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
+    let elsewhere = if ip.is_unspecified() { "  # elsewhere: this machine's name" } else { "" };
+    let import_os = if key.python.contains("os.") { "import os\n" } else { "" };
+    let register: String =
+        queues.iter().map(|queue| format!("QueueManager.register('{}')\n", queue.name)).collect();
+    // `parse` has made sure that there is a queue.
+    let first = queues.first().map_or("", |queue| queue.name.as_str());
+    text += &format!(
+        "\nfrom Python:\n\n\
+         {import_os}from multiprocessing.managers import BaseManager\n\n\
+         class QueueManager(BaseManager):\n    pass\n\n\
+         {register}\
+         manager = QueueManager(address=('{host}', {port}),{elsewhere}\n                       \
+         authkey={authkey})\n\
+         manager.connect()\n\
+         {first} = manager.{first}()\n\
+         {first}.put('hello')\n\
+         print({first}.get())\n",
+        port = address.port(),
+        authkey = key.python,
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Serve, Failure> {
+        parse(Args::new("serve", words.iter().map(|word| word.into()).collect()))
+    }
+
+    #[test]
+    fn options_become_those_of_the_library() {
+        let serve = parsed(&[
+            "tasks:10",
+            "--max-message=32M",
+            "--data-only",
+            "results",
+            "--handshake-timeout",
+            "2.5",
+            "--max-connections",
+            "5",
+            "--max-strangers",
+            "3",
+            "--no-remote-shutdown",
+            "--listen",
+            ":9000",
+        ]);
+        let serve = serve.unwrap_or_else(|failure| panic!("{}", failure.message()));
+        let options = serve.options;
+        assert_eq!((options.max_message, options.max_connections, options.max_strangers), (32 << 20, 5, 3));
+        assert_eq!(options.handshake_timeout.as_secs_f64(), 2.5);
+        assert!(options.data_only && !options.remote_shutdown);
+        assert_eq!(serve.address, "127.0.0.1:9000");
+        assert_eq!(serve.queues.len(), 2);
+    }
+
+    #[test]
+    fn queues_are_needed_and_have_different_names() {
+        let message = |words: &[&str]| parsed(words).map(|_| ()).unwrap_err().message().to_owned();
+        assert!(message(&[]).contains("the name of a queue is missing"));
+        assert!(message(&["a:1", "b", "a"]).contains("'a' is named twice"));
+        assert!(message(&["a", "--frob"]).contains("unknown option --frob"));
+    }
+
+    #[test]
+    fn short_key_is_weak_where_others_can_reach_the_hub() {
+        let weak = |length, address: &str| {
+            is_weak(&Key { bytes: vec![0; length], python: String::new() }, address.parse().unwrap())
+        };
+        assert!(weak(15, "0.0.0.0:1") && weak(15, "[::]:1") && weak(1, "192.0.2.1:1"));
+        assert!(!weak(16, "0.0.0.0:1") && !weak(1, "127.0.0.1:1") && !weak(1, "[::1]:1"));
+    }
+
+    #[test]
+    fn announcement_is_a_python_program_for_this_hub() {
+        let queues = [QueueSpec::parse("tasks:10").unwrap(), QueueSpec::parse("results").unwrap()];
+        let key = Key { bytes: vec![], python: "os.environ['NETQ_AUTHKEY'].encode()".into() };
+        let text = announcement("0.0.0.0:8001".parse().unwrap(), &queues, &key);
+        for part in [
+            "netq: listening on 0.0.0.0:8001\nnetq: queue tasks (maxsize 10)\nnetq: queue results (no bound)\n",
+            "import os\n",
+            "class QueueManager(BaseManager):\n    pass\n",
+            "QueueManager.register('tasks')\nQueueManager.register('results')\n",
+            "('127.0.0.1', 8001)",
+            "tasks = manager.tasks()\n",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+    }
+}

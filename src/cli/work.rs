@@ -1,0 +1,233 @@
+//! `netq work`: a worker made of any program.
+
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use netq::{Error, QueueProxy, Retry, Value};
+
+use super::access::{Access, Hub, access_help, retry};
+use super::args::{Arg, Args};
+use super::failure::Failure;
+use super::out;
+use super::program::{Outcome, Program};
+
+/// What `netq work --help` prints.
+pub const HELP: &str = concat!(
+    "\
+netq work: take items from a queue and run a program for each
+
+usage: netq work [OPTION]... NAME -- COMMAND [ARG...]
+
+Runs COMMAND for each item, with every {} in its arguments replaced by the item, or with the item as its last
+argument. No shell is involved: spaces and quotes in an item mean nothing. Then calls task_done() on the
+queue. An item that is no str is passed as its bytes if it is of that type, as a Python literal otherwise.
+
+options:
+  --results NAME        put a dict on the queue NAME for each item: {'task': the item, 'status': the exit
+                        code, or minus the signal's number, 'stdout': a str, or bytes if it is not UTF-8,
+                        'stderr': likewise, 'seconds': a float}. Without it, what COMMAND prints is printed
+  -j N                  run N commands at a time (default 1)
+  --idle-exit S         end when no item has come for S seconds (exit code 0)
+  --keep-going          go on after a command has failed. Without it the first that fails is the last that is
+                        started (exit code 1)
+",
+    access_help!(),
+    "
+When the hub restarts, workers wait for it. A result of which it is not known whether it arrived is put again:
+it may come twice, but it is not lost. A worker that is killed takes its item with it.
+
+example:
+  netq work tasks --authkey-file key --results results -j 4 -- convert {} -resize 50% {}.small.png
+"
+);
+
+/// For how long a worker waits for a hub that does not answer: over a weekend.
+const PATIENCE: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// For how long a worker waits for an item before it looks whether it should stop. A worker that is left
+/// waiting when the process ends could be given an item in that moment, and lose it.
+const SLICE: Duration = Duration::from_millis(500);
+
+/// What all workers share.
+struct Work {
+    access: Access,
+    tasks: String,
+    results: Option<String>,
+    workers: usize,
+    idle_exit: Option<Duration>,
+    keep_going: bool,
+    program: Program,
+    /// Set once a command failed, or a worker did.
+    stop: AtomicBool,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<(), Failure> {
+    let work = parse(args)?;
+    let hub = work.access.hub(Retry { repeat_puts: true, ..retry(PATIENCE) })?;
+    let workers = (0..work.workers).map(|_| Worker::new(&work, &hub)).collect::<Result<Vec<_>, _>>()?;
+    let failures = thread::scope(|scope| {
+        let running: Vec<_> = workers.into_iter().map(|worker| scope.spawn(|| worker.run())).collect();
+        let ends = running.into_iter().map(|worker| {
+            worker.join().unwrap_or_else(|_| Err(Failure::failed("a worker thread panicked: this is a bug")))
+        });
+        // Waits for all of them, whatever the first says.
+        ends.collect::<Vec<_>>().into_iter().filter_map(Result::err).collect::<Vec<_>>()
+    });
+    let mut failures = failures.into_iter();
+    let Some(first) = failures.next() else { return Ok(()) };
+    failures.for_each(|failure| {
+        failure.report();
+    });
+    Err(first)
+}
+
+fn parse(mut args: Args) -> Result<Work, Failure> {
+    let mut access = Access::default();
+    let (mut tasks, mut results, mut command) = (None, None, Vec::<OsString>::new());
+    let (mut workers, mut idle_exit, mut keep_going) = (1, None, false);
+    while let Some(arg) = args.next()? {
+        match arg {
+            Arg::Option(option) => match option.as_str() {
+                "--results" => results = Some(args.text()?),
+                "-j" => workers = args.number(1)?,
+                "--idle-exit" => idle_exit = Some(args.seconds()?),
+                "--keep-going" => keep_going = true,
+                _ => access.option(&option, &mut args)?,
+            },
+            Arg::Word(word) if args.ended() => command.push(word),
+            Arg::Word(word) if tasks.is_none() => tasks = Some(args.utf8(word)?),
+            Arg::Word(word) => {
+                let word = word.to_string_lossy();
+                return Err(Failure::usage(format!(
+                    "unexpected argument '{word}': put -- before the command"
+                )));
+            }
+        }
+    }
+    let tasks = tasks.ok_or_else(|| args.missing("the name of a queue"))?;
+    if command.is_empty() {
+        return Err(args.missing("the command behind --"));
+    }
+    let program =
+        Program::find(command).map_err(|why| Failure::usage(format!("cannot run the command: {why}")))?;
+    let stop = AtomicBool::new(false);
+    Ok(Work { access, tasks, results, workers, idle_exit, keep_going, program, stop })
+}
+
+/// One of the workers, with proxies of its own.
+struct Worker<'w> {
+    work: &'w Work,
+    tasks: QueueProxy,
+    results: Option<QueueProxy>,
+    /// CPython's `multiprocessing.Queue` does not count what is done.
+    counts_done: bool,
+}
+
+impl<'w> Worker<'w> {
+    fn new(work: &'w Work, hub: &Hub) -> Result<Self, Failure> {
+        let mut tasks = hub.queue(&work.tasks)?;
+        let results = work.results.as_deref().map(|name| hub.queue(name)).transpose()?;
+        let counts_done = tasks.proxy().exposed().iter().any(|method| method == "task_done");
+        Ok(Self { work, tasks, results, counts_done })
+    }
+
+    fn run(mut self) -> Result<(), Failure> {
+        while let Some(item) = self.next().inspect_err(|_| self.stop())? {
+            self.carry_out(item).inspect_err(|_| self.stop())?;
+        }
+        Ok(())
+    }
+
+    /// Makes all workers stop.
+    fn stop(&self) {
+        self.work.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for an item; `None` when it is time to end.
+    fn next(&mut self) -> Result<Option<Value>, Failure> {
+        // Not by the clock: a hub that is away has nothing to offer, and that does not count.
+        let mut waited = Duration::ZERO;
+        while !self.work.stop.load(Ordering::Relaxed) {
+            let left = self.work.idle_exit.map_or(SLICE, |idle| idle.saturating_sub(waited));
+            let slice = left.min(SLICE);
+            match self.tasks.get_timeout(slice) {
+                Ok(item) => return Ok(Some(item)),
+                Err(Error::Empty) => waited += slice,
+                Err(Error::ShutDown) => return Ok(None),
+                Err(error) => return Err(Failure::about(format_args!("'{}'", self.work.tasks), &error)),
+            }
+            if self.work.idle_exit.is_some_and(|idle| waited >= idle) {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    fn carry_out(&mut self, item: Value) -> Result<(), Failure> {
+        let work = self.work;
+        let outcome = work.program.run(&item);
+        let failed = outcome.status != 0;
+        let failure = format!("'{}' ended with status {} for {item}", work.program.name(), outcome.status);
+        match (&mut self.results, &work.results) {
+            (Some(results), Some(name)) => {
+                let about = format!("the result of {item} did not get into '{name}'");
+                results.put(outcome.into_value(item)).map_err(|error| Failure::about(about, &error))?;
+            }
+            _ => {
+                show(&outcome)?;
+                if failed && work.keep_going {
+                    out::note(&failure);
+                }
+            }
+        }
+        if self.counts_done {
+            // A hub that was restarted meanwhile knows nothing of the item, and nobody waits for it there.
+            self.tasks.task_done().unwrap_or_else(|error| out::note(&format!("task_done(): {error}")));
+        }
+        match failed && !work.keep_going {
+            true => Err(Failure::failed(format!("{failure}: stopping, as there is no --keep-going"))),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Prints a program's output in one piece, so that those of several workers do not mix.
+fn show(outcome: &Outcome) -> Result<(), Failure> {
+    out::error(&outcome.stderr);
+    out::write(&outcome.stdout).map_err(|error| Failure::stdout(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Work, Failure> {
+        parse(Args::new("work", words.iter().map(OsString::from).collect()))
+    }
+
+    #[test]
+    fn command_stands_behind_the_dashes_with_its_own_options() {
+        let words = ["tasks", "-j4", "--results=done", "--", "cargo", "-j", "--results", "--"];
+        let work = parsed(&words).unwrap_or_else(|failure| panic!("{}", failure.message()));
+        assert_eq!((work.tasks.as_str(), work.results.as_deref(), work.workers), ("tasks", Some("done"), 4));
+        assert_eq!(work.program.name(), "cargo");
+    }
+
+    #[test]
+    fn what_is_missing_or_misplaced_is_wrong_usage() {
+        for (words, reason) in [
+            (&["tasks", "cargo"][..], "put -- before the command"),
+            (&["tasks"], "the command behind --"),
+            (&["--", "cargo"], "the name of a queue"),
+            (&["tasks", "-j", "0", "--", "cargo"], "at least 1"),
+            (&["tasks", "--", "no-such-program"], "no directory of PATH"),
+        ] {
+            let failure = parsed(words).map(|_| ()).unwrap_err();
+            assert_eq!(failure.code(), 2);
+            assert!(failure.message().contains(reason), "{}", failure.message());
+        }
+    }
+}

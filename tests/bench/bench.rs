@@ -1,0 +1,182 @@
+//! `cargo bench`: netq, CPython's own hub, raw loopback echo and, where they are installed, Redis and
+//! beanstalkd, under the same work, in one run on one machine.
+//!
+//! ```text
+//! cargo bench                      everything, in some minutes; also writes results.md and the plots here
+//! cargo bench -- --quick           shorter rounds and fewer of them: seconds
+//! cargo bench -- --only ROW        one row of the table, by its number; can be repeated
+//! cargo bench -- --alone           netq and echo only, to work on netq itself
+//! cargo bench -- --all-pythons     every interpreter that is found, not just the newest and the oldest
+//! ```
+//!
+//! Figures of different runs, let alone machines, do not compare: what else the machine does changes all of
+//! them. So the servers take turns, round by round, and a ratio is the median of the rounds' ratios.
+//!
+//! Reading order: `servers` (who is measured), `clients` and `echo` (how they are talked to), `load` and
+//! `rows` (throughput), `python`, `memory`, `growth`, then `report` and `svg`.
+
+mod clients;
+mod echo;
+mod growth;
+mod load;
+mod memory;
+mod python;
+mod report;
+mod rows;
+mod servers;
+mod svg;
+
+use std::fmt::{Display, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clients::Result;
+use growth::Growth;
+use rows::Row;
+use servers::{Interpreter, Server};
+
+struct Options {
+    quick: bool,
+    alone: bool,
+    all_pythons: bool,
+    /// Numbers of rows; empty for all.
+    only: Vec<usize>,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Self { quick: false, alone: false, all_pythons: false, only: Vec::new() };
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                // What cargo adds.
+                "--bench" => {}
+                "--quick" => options.quick = true,
+                "--alone" => options.alone = true,
+                "--all-pythons" => options.all_pythons = true,
+                "--only" => {
+                    let row = arguments.next().and_then(|row| row.parse().ok());
+                    options.only.push(row.filter(|row| (1..=9).contains(row)).ok_or("--only needs 1 to 9")?);
+                }
+                other => return Err(format!("no option {other}: see tests/bench/bench.rs").into()),
+            }
+        }
+        Ok(options)
+    }
+
+    fn wants(&self, row: usize) -> bool {
+        self.only.is_empty() || self.only.contains(&row)
+    }
+}
+
+fn main() -> ExitCode {
+    let first = std::env::args().nth(1).unwrap_or_default();
+    let done = match first.strip_prefix("--serve=") {
+        Some(role) => servers::serve(role),
+        // `cargo test --benches` builds this without optimization: that it builds is all it can show.
+        None if !std::env::args().any(|argument| argument == "--bench") => Ok(()),
+        None => Options::parse(std::env::args().skip(1)).and_then(|options| run(&options)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    // Makes glibc's allocator keep memory that the clients free. Otherwise what it returns to the system and
+    // takes back depends on what sizes it saw before, and page faults cost 1 ms per MB, whoever serves.
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(31 << 20)));
+    let (rounds, slice) = if options.quick { (5, 50) } else { (15, 100) };
+    let slice = Duration::from_millis(slice);
+    let pythons = pythons(options);
+    let servers = start(&pythons, options.alone)?;
+    let names: Vec<_> = servers.iter().map(|server| server.name.clone()).collect();
+    let mut report = String::new();
+
+    let mut rows: Vec<Row> = rows::all().into_iter().filter(|row| options.wants(row.number)).collect();
+    if !rows.is_empty() {
+        rows::measure(&mut rows, &servers, rounds, slice);
+        section(&mut report, "Throughput", rows::table(&rows, &servers))?;
+    }
+    if options.wants(6) {
+        let table = python::measure(&servers, rounds.div_ceil(3), slice)?;
+        section(&mut report, "Unmodified Python clients", table)?;
+    }
+    if options.wants(8) && cfg!(target_os = "linux") {
+        section(&mut report, "Resident memory", memory::measure(&start(&pythons, options.alone)?)?)?;
+    }
+    let growth = if options.wants(9) { grow(options, &servers, &mut report)? } else { Vec::new() };
+
+    if options.only.is_empty() && !options.quick && !options.alone {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench");
+        std::fs::write(folder.join("results.md"), report)?;
+        std::fs::write(folder.join("throughput.svg"), svg::bars(&rows, &names))?;
+        std::fs::write(folder.join("growth.svg"), svg::lines(&growth, &names))?;
+        eprintln!("wrote results.md, throughput.svg and growth.svg to {}", folder.display());
+    }
+    Ok(())
+}
+
+fn grow(options: &Options, servers: &[Server], report: &mut String) -> Result<Vec<Growth>> {
+    let (rounds, slice) = if options.quick { (1, 50) } else { (3, 200) };
+    let slice = Duration::from_millis(slice);
+    let (connections, size, length) =
+        if options.quick { (100, 4_000_000, 1_000) } else { (1_000, 64_000_000, 1_000_000) };
+    let (backlog, each) = growth::backlog(&Server::netq()?, length)?;
+    let all = vec![
+        growth::connections(servers, connections, rounds, slice),
+        growth::sizes(servers, size, rounds, slice),
+        backlog,
+    ];
+    for growth in &all {
+        section(report, growth.title, growth.table())?;
+    }
+    if let Some(each) = each {
+        let line = format!("A queued str of 64 bytes costs {each:.0} bytes of memory (target: <= 160).");
+        println!("{line}");
+        writeln!(report, "{line}")?;
+    }
+    Ok(all)
+}
+
+/// Prints a part of the report and adds it.
+fn section(report: &mut String, title: &str, table: impl Display) -> Result<()> {
+    println!("\n## {title}\n\n{table}");
+    Ok(write!(report, "## {title}\n\n{table}\n")?)
+}
+
+fn pythons(options: &Options) -> Vec<Interpreter> {
+    if options.alone {
+        return Vec::new();
+    }
+    let mut found = servers::interpreters();
+    if found.is_empty() {
+        eprintln!("CPython: skipped, no python3 on the path");
+    }
+    if !options.all_pythons && found.len() > 2 {
+        found.drain(1..found.len() - 1);
+    }
+    found
+}
+
+/// Everybody who can be started; echo first, as the others are compared with it.
+fn start(pythons: &[Interpreter], alone: bool) -> Result<Vec<Server>> {
+    let mut servers = vec![Server::echo()?, Server::netq()?];
+    for python in pythons {
+        servers.push(Server::python(python)?);
+    }
+    if alone {
+        return Ok(servers);
+    }
+    for (name, server) in [("Redis", Server::redis()), ("beanstalkd", Server::beanstalkd())] {
+        match server {
+            Ok(server) => servers.push(server),
+            Err(error) => eprintln!("{name}: skipped ({error})"),
+        }
+    }
+    Ok(servers)
+}

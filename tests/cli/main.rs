@@ -1,0 +1,10 @@
+//! The command line, run as the processes that a user would run, against a hub that is such a process too.
+
+mod closed_pipe;
+mod demo;
+mod errors;
+mod queues;
+mod serve;
+mod support;
+#[cfg(unix)]
+mod work;

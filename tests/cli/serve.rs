@@ -1,0 +1,154 @@
+//! `netq serve`, `netq stat` and `netq shutdown`.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use netq::{Error, Pickled};
+
+use crate::support::{DEADLINE, Directory, Hub, KEY, Running, run, wait_for};
+
+#[test]
+fn hub_says_what_it_serves_and_how_python_gets_there() {
+    let hub = Hub::start(&["tasks:10", "results"]);
+    assert_eq!(hub.line(), "netq: queue tasks (maxsize 10)");
+    assert_eq!(hub.line(), "netq: queue results (no bound)");
+    let mut program = String::new();
+    while !program.contains(".get()") {
+        program += &hub.line();
+        program += "\n";
+    }
+    let port = hub.address.rsplit(':').next().unwrap();
+    for part in [
+        "class QueueManager(BaseManager):",
+        "QueueManager.register('tasks')\nQueueManager.register('results')\n",
+        &format!("address=('127.0.0.1', {port})"),
+        "os.environ['NETQ_AUTHKEY'].encode()",
+        "tasks.put('hello')",
+    ] {
+        assert!(program.contains(part), "{part} is not in {program}");
+    }
+    assert!(!program.contains(KEY));
+}
+
+#[test]
+fn factories_make_queues_with_a_bound_by_position_or_by_name() {
+    let hub = Hub::start(&["tasks"]);
+    for factory in ["Queue", "JoinableQueue"] {
+        let mut bounded = hub.manager().proxy(factory, &[1.into()]).map(netq::QueueProxy::new).unwrap();
+        bounded.try_put("a").unwrap();
+        assert!(matches!(bounded.try_put("b"), Err(Error::Full)));
+        let mut unbounded = hub.manager().queue(factory).unwrap();
+        (0..100).for_each(|number| unbounded.try_put(number).unwrap());
+    }
+}
+
+#[test]
+fn shutdown_ends_the_hub() {
+    let mut hub = Hub::start(&["tasks"]);
+    hub.run(&["shutdown"]).ok();
+    let status = wait_for("the hub's end", || hub.running.child.try_wait().unwrap());
+    assert!(status.success());
+}
+
+#[test]
+fn hub_can_refuse_to_be_stopped_by_clients() {
+    let hub = Hub::start(&["tasks", "--no-remote-shutdown"]);
+    let ended = hub.run(&["shutdown"]);
+    assert!(ended.error(1).contains("cannot be stopped by its clients"), "{ended:?}");
+    hub.run(&["put", "tasks", "still there"]).ok();
+}
+
+#[test]
+fn limits_are_kept() {
+    let hub = Hub::start(&["tasks", "--max-message", "1K", "--data-only", "--sha256-only"]);
+    let ended = hub.run(&["put", "tasks", &"x".repeat(2000)]);
+    assert!(ended.error(1).contains("over the hub's limit of 1024 bytes"), "{ended:?}");
+    let class = Pickled::from_pickle(b"\x80\x02cfractions\nFraction\nq\x00.").unwrap();
+    assert!(matches!(hub.queue("tasks").put(class), Err(Error::Raised(_))));
+    hub.run(&["put", "tasks", "short"]).ok();
+    let header = hub.run(&["stat"]).ok();
+    assert!(header.contains("messages up to 1 KiB") && header.contains("data only"), "{header}");
+}
+
+#[test]
+fn connections_beyond_the_limit_are_refused() {
+    let hub = Hub::start(&["tasks", "--max-connections", "2"]);
+    // A client's short connections count until the hub has seen their end.
+    let proxy = || wait_for("room for a proxy", || hub.manager().queue("tasks").ok());
+    let mut proxies = [proxy(), proxy()];
+    proxies.iter_mut().for_each(|proxy| wait_for("room for a connection", || proxy.put("x").ok()));
+    let ended = hub.run(&["stat"]);
+    assert!(ended.error(1).contains("has it room for one more connection?"), "{ended:?}");
+}
+
+#[test]
+fn stranger_is_closed_after_the_deadline_and_logged_unless_quiet() {
+    for (words, logged) in [(&["tasks"][..], true), (&["tasks", "--quiet"], false)] {
+        let words: Vec<&str> = words.iter().copied().chain(["--handshake-timeout", "0.05"]).collect();
+        let hub = Hub::start(&words);
+        let mut stranger = TcpStream::connect(&hub.address).unwrap();
+        stranger.set_read_timeout(Some(DEADLINE)).unwrap();
+        stranger.write_all(&[0]).unwrap();
+        stranger.read_to_end(&mut Vec::new()).unwrap();
+        hub.run(&["shutdown"]).ok();
+        let Hub { running, .. } = hub;
+        let log = running.wait().stderr;
+        assert_eq!(log.contains("no handshake before the deadline"), logged, "{log}");
+        assert!(log.lines().all(|line| line.starts_with("netq: 127.0.0.1:")), "{log}");
+    }
+}
+
+#[test]
+fn stat_shows_the_hub_and_its_objects() {
+    let hub = Hub::start(&["tasks:10", "results"]);
+    hub.run(&["put", "tasks", "a", "b", "c"]).ok();
+    hub.run(&["get", "tasks"]).ok();
+    let text = hub.run(&["stat"]).ok();
+    let lines: Vec<&str> = text.lines().collect();
+    let header = format!("netq {} at {}, up ", env!("CARGO_PKG_VERSION"), hub.address);
+    assert!(lines[0].starts_with(&header) && lines[0].contains("connections 1/10000"), "{text}");
+    let cell = |row: &str, column: &str| {
+        let headings: Vec<&str> = lines[2].split_whitespace().collect();
+        let at = headings.iter().position(|heading| *heading == column).expect(column);
+        let row = lines[3..].iter().find(|line| line.starts_with(row)).expect(row);
+        row.split_whitespace().nth(at).unwrap().to_owned()
+    };
+    for (column, value) in
+        [("length", "2"), ("maxsize", "10"), ("puts", "3"), ("gets", "1"), ("unfinished", "3")]
+    {
+        assert_eq!(cell("tasks", column), value, "{column} in {text}");
+    }
+    assert_eq!(cell("results", "length"), "0");
+}
+
+#[test]
+fn stat_watches_until_nobody_reads() {
+    let hub = Hub::start(&["tasks"]);
+    let mut child = hub.command(&["stat", "--watch", "0.01"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let headers = (&mut lines).map(Result::unwrap).filter(|line| line.starts_with("netq ")).take(3);
+    // No terminal reads it, so nothing in it is for one.
+    assert!(headers.inspect(|line| assert!(!line.contains('\x1b'))).count() == 3);
+    drop(lines);
+    let status = wait_for("the end of stat", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
+fn key_comes_from_a_file_the_environment_or_the_command_line() {
+    let directory = Directory::new("keys");
+    let file = directory.file("key");
+    std::fs::write(&file, format!("{KEY}\n")).unwrap();
+    let hub = Hub::start(&["tasks", "--authkey-file", &file]);
+    hub.run(&["put", "tasks", "from the environment"]).ok();
+    let mut with_file = hub.command(&["get", "tasks", "--authkey-file", &file]);
+    with_file.env("NETQ_AUTHKEY", "another key");
+    assert_eq!(run(with_file).ok(), "from the environment\n");
+    let mut with_option = hub.command(&["put", "tasks", "--authkey", KEY, "x"]);
+    let ended = Running::start(with_option.env_remove("NETQ_AUTHKEY")).wait();
+    assert!(ended.stderr.contains("netq: other users can see --authkey"), "{ended:?}");
+    ended.ok();
+    let ended = hub.run(&["put", "tasks", "--authkey", "another key", "x"]);
+    assert!(ended.stderr.contains("--authkey is not used"), "{ended:?}");
+    ended.ok();
+}

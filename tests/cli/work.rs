@@ -1,0 +1,189 @@
+//! `netq work`. Its commands here are those of a Unix shell.
+
+use std::process::Command;
+
+use netq::Value;
+
+use crate::support::{Directory, Hub, Running, entry, wait_for};
+
+/// `netq work tasks OPTION... --results results -- COMMAND...`
+fn work(hub: &Hub, options: &[&str], command: &[&str]) -> Command {
+    let words = ["work", "tasks", "--results", "results"].iter().chain(options).chain(&["--"]).chain(command);
+    hub.command(&words.copied().collect::<Vec<_>>())
+}
+
+fn hub_with(tasks: &[&str]) -> Hub {
+    let hub = Hub::start(&["tasks", "results"]);
+    for task in tasks {
+        hub.queue("tasks").put(*task).unwrap();
+    }
+    hub
+}
+
+/// The entries of a result, but for the time, which is checked to be one.
+#[track_caller]
+fn parts(result: &Value) -> [Value; 4] {
+    assert!(matches!(entry(result, "seconds"), Some(Value::Float(seconds)) if *seconds >= 0.0), "{result}");
+    ["task", "status", "stdout", "stderr"].map(|name| entry(result, name).expect(name).clone())
+}
+
+#[test]
+fn command_runs_once_for_each_item_and_its_result_is_put() {
+    let item = r#"a  b 'c' "d" $HOME; *"#;
+    let hub = hub_with(&[item, "two"]);
+    let script = r#"echo "<$1>"; echo "[$2]" >&2"#;
+    let mut command = work(&hub, &["--idle-exit", "0.05"], &["sh", "-c", script, "sh", "{}", "x={}"]);
+    assert_eq!(Running::start(&mut command).wait().ok(), "");
+    let results = hub.rest("results");
+    assert_eq!(results.len(), 2);
+    let [stdout, stderr] = [format!("<{item}>\n"), format!("[x={item}]\n")];
+    assert_eq!(parts(&results[0]), [item.into(), 0.into(), stdout.into(), stderr.into()]);
+    assert_eq!(parts(&results[1])[2], "<two>\n".into());
+    assert_eq!(hub.figure("tasks", "unfinished"), 0);
+}
+
+#[test]
+fn first_failure_ends_the_work_after_its_result_was_put() {
+    let hub = hub_with(&["0", "3", "0"]);
+    let ended = Running::start(&mut work(&hub, &["-j", "2"], &["sh", "-c", "exit $0"])).wait();
+    assert!(ended.error(1).contains("'sh' ended with status 3 for '3'"), "{ended:?}");
+    let results = hub.rest("results");
+    assert!(results.iter().any(|result| parts(result)[1] == 3.into()));
+    // Whatever was taken has a result.
+    assert_eq!(results.len() + hub.rest("tasks").len(), 3);
+}
+
+#[test]
+fn failures_are_results_with_keep_going() {
+    let hub = hub_with(&["exit 3", "kill -9 $$", "printf '\\377'"]);
+    let mut command = work(&hub, &["--keep-going", "--idle-exit=0.05"], &["sh", "-c"]);
+    Running::start(&mut command).wait().ok();
+    let results = hub.rest("results");
+    assert_eq!(
+        results.iter().map(|result| parts(result)[1].clone()).collect::<Vec<_>>(),
+        [3, -9, 0].map(Value::from)
+    );
+    assert_eq!(parts(&results[2])[2], Value::Bytes(vec![0xff]));
+}
+
+#[test]
+fn commands_run_at_the_same_time_with_j() {
+    let hub = hub_with(&["1", "2", "3"]);
+    let directory = Directory::new("same-time");
+    // Each waits for the two others, for up to 10 seconds.
+    let script = r#"touch "$1/$2"; i=0
+        until [ -e "$1/1" ] && [ -e "$1/2" ] && [ -e "$1/3" ]; do
+            i=$((i + 1)); [ $i -lt 1000 ] || exit 1; sleep 0.01
+        done"#;
+    let path = directory.file("");
+    let mut command =
+        work(&hub, &["-j", "3", "--idle-exit", "0.05"], &["sh", "-c", script, "sh", &path, "{}"]);
+    Running::start(&mut command).wait().ok();
+    assert_eq!(hub.rest("results").len(), 3);
+}
+
+#[test]
+fn much_output_on_both_sides_is_kept() {
+    let hub = hub_with(&["1000000"]);
+    let script = "head -c $0 /dev/zero >&2; head -c $0 /dev/zero; head -c $0 /dev/zero >&2";
+    Running::start(&mut work(&hub, &["--idle-exit", "0.05"], &["sh", "-c", script])).wait().ok();
+    let [_, _, Value::Str(stdout), Value::Str(stderr)] = parts(&hub.take("results")) else { panic!() };
+    assert_eq!((stdout.len(), stderr.len()), (1_000_000, 2_000_000));
+}
+
+#[test]
+fn output_is_printed_where_there_is_no_results_queue() {
+    let hub = hub_with(&["one", "two"]);
+    let words = [
+        "work",
+        "tasks",
+        "--idle-exit=0.05",
+        "--keep-going",
+        "--",
+        "sh",
+        "-c",
+        "echo $0; echo oh >&2; exit 1",
+    ];
+    let ended = hub.run(&words);
+    assert_eq!(
+        ended.stderr,
+        "oh\nnetq: 'sh' ended with status 1 for 'one'\noh\nnetq: 'sh' ended with status 1 for 'two'\n"
+    );
+    assert_eq!(ended.ok(), "one\ntwo\n");
+}
+
+#[test]
+fn item_that_is_no_text_is_passed_as_bytes_or_as_a_literal() {
+    let hub = hub_with(&[]);
+    let mut queue = hub.queue("tasks");
+    queue.put(b"caf\xe9".to_vec()).unwrap();
+    queue.put(("crop", 7)).unwrap();
+    queue.put("a\0b").unwrap();
+    let mut command = work(&hub, &["--idle-exit", "0.05", "--keep-going"], &["printf", "%s"]);
+    Running::start(&mut command).wait().ok();
+    let results = hub.rest("results");
+    assert_eq!(parts(&results[0])[2], Value::Bytes(b"caf\xe9".to_vec()));
+    assert_eq!(parts(&results[1])[..3], [("crop", 7).into(), 0.into(), "('crop', 7)".into()]);
+    let [_, status, _, Value::Str(stderr)] = parts(&results[2]) else { panic!() };
+    assert_eq!(status, 127.into());
+    assert!(stderr.contains("cannot run 'printf' for this item"), "{stderr}");
+}
+
+#[test]
+fn command_that_cannot_run_takes_nothing() {
+    let hub = hub_with(&["item"]);
+    let ended = Running::start(&mut work(&hub, &[], &["no-such-program"])).wait();
+    assert!(ended.error(2).contains("no directory of PATH has a program 'no-such-program'"), "{ended:?}");
+    assert_eq!(hub.figure("tasks", "gets"), 0);
+}
+
+#[test]
+fn workers_end_when_the_queue_is_shut_down() {
+    let hub = hub_with(&["last"]);
+    let running = Running::start(&mut work(&hub, &["-j", "2"], &["echo"]));
+    assert_eq!(parts(&hub.take("results"))[0], "last".into());
+    hub.queue("tasks").shutdown(false).unwrap();
+    running.wait().ok();
+}
+
+#[test]
+fn result_waits_for_a_hub_that_restarts() {
+    let hub = hub_with(&["slow"]);
+    let directory = Directory::new("restart");
+    // Waits until it may end, for up to 10 seconds.
+    let script = r#"touch "$1/started"; i=0
+        until [ -e "$1/go" ]; do i=$((i + 1)); [ $i -lt 1000 ] || exit 1; sleep 0.01; done
+        echo "$2 done"; touch "$1/ended""#;
+    let path = directory.file("");
+    let mut command = work(&hub, &["--idle-exit", "0.5"], &["sh", "-c", script, "sh", &path, "{}"]);
+    let running = Running::start(&mut command);
+    let there = |name: &str| wait_for(name, || directory.0.join(name).exists().then_some(()));
+    there("started");
+    let address = hub.address.clone();
+    drop(hub);
+    std::fs::write(directory.0.join("go"), "").unwrap();
+    there("ended");
+    let hub = Hub::start_at(&address, &["tasks", "results"]);
+    assert_eq!(parts(&hub.take("results"))[2], "slow done\n".into());
+    hub.queue("tasks").put("another").unwrap();
+    assert_eq!(parts(&hub.take("results"))[2], "another done\n".into());
+    running.wait().ok();
+}
+
+#[test]
+fn waiting_workers_come_back_to_a_hub_that_was_restarted() {
+    let hub = hub_with(&[]);
+    let running = Running::start(&mut work(&hub, &["-j", "2"], &["echo"]));
+    wait_for("waiting workers", || (hub.figure("tasks", "waiting_getters") == 2).then_some(()));
+    let address = hub.address.clone();
+    drop(hub);
+    let hub = Hub::start_at(&address, &["tasks", "results"]);
+    for item in ["a", "b", "c"] {
+        hub.queue("tasks").put(item).unwrap();
+        assert_eq!(parts(&hub.take("results"))[0], item.into());
+    }
+    hub.queue("tasks").shutdown(false).unwrap();
+    let ended = running.wait();
+    assert!(ended.stderr.contains("lost the hub") && ended.stderr.contains("back at the hub"), "{ended:?}");
+    ended.ok();
+}

@@ -1,0 +1,381 @@
+//! netq and real Pythons, which use nothing but `multiprocessing.managers`: each as the other's server and client.
+//!
+//! The Python programs are in `tests/python`. Every interpreter that [`pythons::all`] finds is used; without any,
+//! these tests say so and pass. CPython's own manager server, `server.py`, tells what the programs should expect.
+
+#[path = "common/hub.rs"]
+mod hub;
+#[path = "common/pythons.rs"]
+mod pythons;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use netq::auth::AuthError;
+use netq::connection::HandshakeError;
+use netq::pickle::{BigInt, Pickled};
+use netq::{BaseManager, Error, QueueProxy, SharedQueue, Value};
+
+use pythons::{Program, Python};
+
+const KEY: &str = "a key of these tests";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs a test with all interpreters at once.
+fn with_each(test: impl Fn(&Python) + Sync) {
+    thread::scope(|scope| {
+        for python in pythons::all() {
+            scope.spawn(|| test(python));
+        }
+    });
+}
+
+/// Runs a program with all interpreters at once, each with a hub of its own.
+fn run_on_hubs(script: &str, options: &[&str]) {
+    with_each(|python| {
+        let hub = hub::start(KEY.as_bytes());
+        python.run(script, &[&[hub.address(), KEY, "--netq"], options].concat());
+    });
+}
+
+/// Starts CPython's own manager server.
+fn cpython_hub(python: &Python) -> (Program, String) {
+    let mut server = python.start("server.py", &[KEY]);
+    let address = server.line();
+    (server, address)
+}
+
+// ---- Python clients, and netq as their server ----
+
+#[test]
+fn every_kind_of_object_comes_back_as_it_was() {
+    run_on_hubs("equality.py", &[]);
+}
+
+#[test]
+fn pickles_in_the_format_of_python_3_14_make_no_difference() {
+    with_each(|python| {
+        if python.version >= (3, 8, 0) {
+            for script in ["equality.py", "errors.py", "factories.py", "counter.py"] {
+                let hub = hub::start(KEY.as_bytes());
+                python.run(script, &[hub.address(), KEY, "--netq", "--protocol=5"]);
+            }
+        }
+    });
+}
+
+#[test]
+fn objects_pass_from_each_python_to_another() {
+    let pythons = pythons::all();
+    thread::scope(|scope| {
+        for (sender, receiver) in pythons.iter().zip(pythons.iter().cycle().skip(1)) {
+            scope.spawn(|| {
+                let hub = hub::start(KEY.as_bytes());
+                let receiver = receiver.start("objects_get.py", &[hub.address(), KEY]);
+                sender.run("objects_put.py", &[hub.address(), KEY]);
+                receiver.finish();
+            });
+        }
+    });
+}
+
+#[test]
+fn errors_are_python_s() {
+    run_on_hubs("errors.py", &[]);
+}
+
+#[test]
+fn factories_make_new_queues_that_last_as_long_as_their_proxies() {
+    run_on_hubs("factories.py", &[]);
+}
+
+#[test]
+fn an_object_written_in_rust_has_methods_in_python() {
+    run_on_hubs("counter.py", &[]);
+}
+
+// ---- Python and Rust programs together ----
+
+#[test]
+fn python_and_rust_workers_share_a_python_master_s_crawl() {
+    let pythons = pythons::all();
+    thread::scope(|scope| {
+        for (first, second) in pythons.iter().zip(pythons.iter().cycle().skip(1)) {
+            scope.spawn(|| {
+                let hub = hub::start(KEY.as_bytes());
+                crawl(hub.address(), first, &[first, second]);
+            });
+        }
+    });
+}
+
+#[test]
+fn so_they_do_on_cpython_s_own_server() {
+    if let Some(python) = pythons::all().last() {
+        let (_server, address) = cpython_hub(python);
+        crawl(&address, python, &[python]);
+    }
+}
+
+/// A master, a worker under each of the Pythons and two in Rust. The master checks that each task was answered
+/// once, and by its end each worker has taken a task, which tells it to stop, and answered it.
+fn crawl(address: &str, master: &Python, workers: &[&Python]) {
+    const RUST: usize = 2;
+    let workers: Vec<_> = workers.iter().map(|python| python.start("worker.py", &[address, KEY])).collect();
+    let count = (workers.len() + RUST).to_string();
+    let master = master.start("master.py", &[address, KEY, "100", &count]);
+    thread::scope(|scope| {
+        for _ in 0..RUST {
+            scope.spawn(|| work(address).unwrap());
+        }
+    });
+    workers.into_iter().for_each(|worker| drop(worker.finish()));
+    master.finish();
+}
+
+/// `worker.py` in Rust.
+fn work(address: &str) -> Result<(), Error> {
+    let manager = BaseManager::new(address, KEY.as_bytes());
+    let mut tasks = manager.queue("get_task_queue")?;
+    let mut results = manager.queue("get_result_queue")?;
+    loop {
+        match tasks.get_timeout(PATIENCE)? {
+            Value::None => return results.put("stopped"),
+            Value::Tuple(task) => {
+                let [number, Value::Str(url)] = &task[..] else { panic!("not a task: {task:?}") };
+                results.put((number.clone(), url.len(), "Rust"))?;
+            }
+            other => panic!("not a task: {other}"),
+        }
+    }
+}
+
+#[test]
+fn a_rust_program_passes_on_what_it_reads_and_what_it_cannot_read() {
+    let pythons = pythons::all();
+    thread::scope(|scope| {
+        for (sender, receiver) in pythons.iter().zip(pythons.iter().cycle().skip(1)) {
+            scope.spawn(|| {
+                let hub = hub::start(KEY.as_bytes());
+                let receiver = receiver.start("objects_get.py", &[hub.address(), KEY, "--results"]);
+                sender.run("objects_put.py", &[hub.address(), KEY]);
+                let mut tasks = hub.queue("get_task_queue").unwrap();
+                let mut results = hub.queue("get_result_queue").unwrap();
+                let (mut read, mut unread) = (0, 0);
+                loop {
+                    let name = tasks.try_get().unwrap();
+                    results.put(name.clone()).unwrap();
+                    if name.is_none() {
+                        break;
+                    }
+                    let item = tasks.try_get().unwrap();
+                    if matches!(item, Value::Opaque(_)) {
+                        unread += 1
+                    } else {
+                        read += 1
+                    }
+                    results.put(item).unwrap();
+                }
+                assert!(read > 60 && unread > 30, "read {read}, passed on {unread}");
+                receiver.finish();
+            });
+        }
+    });
+}
+
+#[test]
+fn workers_that_are_killed_while_they_wait_take_no_item_with_them() {
+    with_each(|python| {
+        let queue = SharedQueue::new(0);
+        let mut hub = BaseManager::new("127.0.0.1:0", KEY.as_bytes());
+        hub.register("get_task_queue", queue.clone());
+        hub.start().unwrap();
+        let killed: Vec<_> = (0..2).map(|_| python.start("getter.py", &[hub.address(), KEY])).collect();
+        let deadline = Instant::now() + PATIENCE;
+        while queue.queue().stats().waiting_getters < 2 {
+            assert!(Instant::now() < deadline, "both workers should wait");
+            thread::sleep(Duration::from_millis(2));
+        }
+        drop(killed);
+        // Nobody waits for the hub to notice: what is put now is put for the workers to come.
+        let mut tasks = hub.queue("get_task_queue").unwrap();
+        for number in 0..2 {
+            tasks.put(number).unwrap();
+        }
+        let workers: Vec<_> = (0..2).map(|_| python.start("getter.py", &[hub.address(), KEY])).collect();
+        let mut got: Vec<_> = workers.into_iter().map(Program::finish).collect();
+        got.sort();
+        assert_eq!(got, ["ok: got 0", "ok: got 1"]);
+        assert!(tasks.is_empty().unwrap());
+    });
+}
+
+// ---- netq's client, and Python as its server ----
+
+#[test]
+fn the_programs_hold_on_cpython_s_own_server() {
+    if let Some(python) = pythons::all().last() {
+        for script in ["equality.py", "errors.py", "factories.py", "counter.py"] {
+            let (_server, address) = cpython_hub(python);
+            python.run(script, &[&address, KEY]);
+        }
+    }
+}
+
+#[test]
+fn values_pass_through_cpython_s_queue() {
+    with_each(|python| {
+        let (_server, address) = cpython_hub(python);
+        let mut queue = BaseManager::new(address, KEY.as_bytes()).queue("get_task_queue").unwrap();
+        for value in values() {
+            queue.put(value.clone()).unwrap();
+            assert_eq!(queue.get().unwrap(), value);
+        }
+        // CPython's queue has no `put_many`: these are pipelined.
+        assert_eq!(queue.put_all((0..1000).map(|number| (number, "item"))).unwrap(), 1000);
+        for number in 0..1000 {
+            assert_eq!(queue.get().unwrap(), (number, "item").into());
+        }
+        assert!(queue.is_empty().unwrap());
+        queue.put(-0.0).unwrap();
+        assert!(matches!(queue.get().unwrap(), Value::Float(zero) if zero == 0.0 && zero.is_sign_negative()));
+        queue.put(f64::NAN).unwrap();
+        assert!(matches!(queue.get().unwrap(), Value::Float(number) if number.is_nan()));
+        let decimal = Pickled::from_pickle(b"cdecimal\nDecimal\nX\x04\0\0\x003.14\x85R.").unwrap();
+        queue.put(decimal).unwrap();
+        match queue.get().unwrap() {
+            Value::Opaque(decimal) => assert_eq!(decimal.type_name(), "decimal.Decimal"),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+/// One of each kind, and those at which the encoding changes.
+fn values() -> Vec<Value> {
+    let power = BigInt::from(1_u128 << 100);
+    let mut values: Vec<Value> = vec![
+        ().into(),
+        true.into(),
+        false.into(),
+        i64::MAX.into(),
+        i64::MIN.into(),
+        u64::MAX.into(),
+        power.into(),
+        Value::from(-(1_i128 << 100)),
+        0.1.into(),
+        f64::NEG_INFINITY.into(),
+        "".into(),
+        "caf\u{e9} \u{1f980} \0".into(),
+        Value::Bytes(vec![]),
+        Value::List(vec![]),
+        Value::Tuple(vec![]),
+        Value::Dict(vec![]),
+        Value::Set(vec![]),
+        Value::FrozenSet(vec![]),
+        Value::Set(vec![1.into()]),
+        Value::FrozenSet(vec!["a".into()]),
+        Value::Dict(vec![("b".into(), Value::List(vec![1.into()])), ((1, "a").into(), ().into())]),
+        Value::List(vec![Value::List(vec![Value::List(vec![])])]),
+        Value::List((0..3000).map(Value::from).collect()),
+        (1,).into(),
+        (1, "two").into(),
+        (1, "two", 3.0).into(),
+        (1, "two", 3.0, ()).into(),
+        "put".into(),
+        "get_task_queue".into(),
+    ];
+    for shift in [7, 8, 15, 16, 31, 32] {
+        let number = 1_i64 << shift;
+        values.extend([number - 1, number, -number, -number - 1].map(Value::from));
+    }
+    for length in [255, 256, 16_300, 16_384, 65_536, 300_000] {
+        values.push(Value::Bytes(vec![b'x'; length]));
+        values.push("\u{e9}".repeat(length / 2).into());
+    }
+    values
+}
+
+#[test]
+fn errors_of_cpython_s_queue_are_errors_in_rust() {
+    with_each(|python| {
+        let (_server, address) = cpython_hub(python);
+        let manager = BaseManager::new(address, KEY.as_bytes());
+        let mut small = manager.queue("get_small_queue").unwrap();
+        assert!(matches!(small.try_get(), Err(Error::Empty)));
+        assert!(matches!(small.get_timeout(Duration::from_millis(10)), Err(Error::Empty)));
+        small.put_timeout("the only item", PATIENCE).unwrap();
+        assert!(matches!(small.try_put("one more"), Err(Error::Full)));
+        assert!(matches!(small.put_timeout("one more", Duration::from_millis(10)), Err(Error::Full)));
+        assert_eq!((small.qsize().unwrap(), small.is_full().unwrap()), (1, true));
+        small.task_done().unwrap();
+        small.join().unwrap();
+        let raised = |result: Result<Value, Error>| match result {
+            Err(Error::Raised(exception)) => exception.to_string(),
+            other => panic!("{other:?}"),
+        };
+        let too_many = small.task_done().map(|()| Value::None);
+        assert_eq!(raised(too_many), "ValueError: task_done() called too many times");
+        let negative = small.proxy().call_with("put", &[1.into()], &[("timeout", (-1).into())]);
+        assert_eq!(raised(negative), "ValueError: 'timeout' must be a non-negative number");
+        assert!(raised(small.proxy().call("put", &[])).starts_with("TypeError: "));
+        let traceback = |result: Result<Value, Error>| match result {
+            Err(Error::RemoteTraceback(text)) => text,
+            other => panic!("{other:?}"),
+        };
+        assert!(traceback(small.proxy().call("nope", &[])).contains("nope"));
+        assert!(traceback(small.put_many(vec![], None).map(Value::from)).contains("put_many"));
+        assert!(traceback(manager.queue("get_nothing").map(|_| Value::None)).contains("get_nothing"));
+        assert_eq!(small.get().unwrap(), "the only item".into(), "the connection has outlived these");
+        if python.version >= (3, 13, 0) {
+            small.shutdown(false).unwrap();
+            assert!(matches!(small.get(), Err(Error::ShutDown)));
+            assert!(matches!(small.put(1), Err(Error::ShutDown)));
+        }
+    });
+}
+
+#[test]
+fn objects_of_cpython_s_server_are_called_made_and_given_back() {
+    with_each(|python| {
+        let (server, address) = cpython_hub(python);
+        let mut manager = BaseManager::new(address, KEY.as_bytes());
+        manager.connect().unwrap();
+        let mut counter = manager.proxy("get_counter", &[]).unwrap();
+        assert_eq!(counter.call("add", &[]).unwrap(), 1.into());
+        assert_eq!(counter.call_with("add", &[2.into()], &[("times", 3.into())]).unwrap(), 7.into());
+        let echo = counter.call_with("echo", &["option".into()], &[("option", "echo".into())]);
+        assert_eq!(echo.unwrap(), ("option", "echo").into());
+        let error = counter.call("fail", &["as asked".into()]).unwrap_err();
+        assert!(matches!(&error, Error::Raised(e) if e.to_string() == "RuntimeError: as asked"), "{error:?}");
+        let mut spare = counter.call_for_proxy("spare", &[]).unwrap();
+        assert_eq!(spare.call("add", &[5.into()]).unwrap(), 5.into());
+        assert_eq!(counter.call("value", &[]).unwrap(), 7.into());
+
+        let count = || manager.dispatch("number_of_objects").unwrap();
+        assert_eq!(count(), 2.into(), "the counter and its spare");
+        let mut queue = QueueProxy::new(manager.proxy("Queue", &[2.into()]).unwrap());
+        queue.put(1).unwrap();
+        queue.put(2).unwrap();
+        assert!(matches!(queue.try_put(3), Err(Error::Full)));
+        let mut clone = queue.try_clone().unwrap();
+        drop(queue);
+        assert_eq!(thread::spawn(move || clone.get().unwrap()).join().unwrap(), 1.into());
+        assert_eq!(count(), 2.into(), "the queue is gone with the second of its proxies");
+        let information = manager.dispatch("debug_info").unwrap();
+        assert!(information.as_str().unwrap().contains(&counter.token().ident), "{information}");
+
+        manager.shutdown().unwrap();
+        server.finish();
+    });
+}
+
+#[test]
+fn a_wrong_key_is_refused_by_cpython_s_server() {
+    with_each(|python| {
+        let (_server, address) = cpython_hub(python);
+        let error = BaseManager::new(address, b"not the key").connect().unwrap_err();
+        let rejected =
+            matches!(&error, Error::Handshake { source: HandshakeError::Auth(AuthError::Rejected), .. });
+        assert!(rejected, "{error:?}");
+    });
+}
