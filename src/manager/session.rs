@@ -117,10 +117,12 @@ impl Session<'_> {
             Err(FrameError::TooLong { length, limit }) => {
                 self.settle(true);
                 self.connection.skip(length, SKIP).map_err(frame_to_io)?;
-                return Ok(Some(Outcome::Error(Exception::value_error(format!(
+                let what = format!(
                     "the message of {length} bytes is over the hub's limit of {limit} bytes: send less at \
                      once, or raise max_message"
-                )))));
+                );
+                self.hub.log(self.caller.address(), format_args!("{what}"));
+                return Ok(Some(Outcome::Error(Exception::value_error(what))));
             }
             Err(error) => {
                 let error = frame_to_io(error);
@@ -182,7 +184,11 @@ impl Session<'_> {
                 Ok(())
             }
             Outcome::Error(exception) => send_error(connection, &exception),
-            Outcome::Traceback(text) => send_traceback(connection, &text),
+            Outcome::Traceback(text) => {
+                // No manager's client sends such a request: a program is wrong, or not what it seems.
+                self.hub.log(self.caller.address(), format_args!("request refused: {text}"));
+                send_traceback(connection, &text)
+            }
             Outcome::Accept => send_value(connection, &Value::None),
             Outcome::Shutdown => {
                 let sent = send_value(connection, &Value::None);
