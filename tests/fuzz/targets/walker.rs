@@ -27,6 +27,6 @@ fn check(walker: &Walker, data: &[u8], span: Span, depth: u32) {
     if let Some((kind, parts)) = walker.elements(data, span)
         && kind == Kind::Dict
     {
-        assert!(walker.pairs(data, span).is_some_and(|pairs| pairs.len() == parts.len()));
+        assert_eq!(walker.pairs(data, span).is_some(), parts.len() % 2 == 0);
     }
 }
