@@ -29,6 +29,8 @@ const SMALL: usize = 64 * 1024;
 const SKIP: Duration = Duration::from_secs(60);
 
 /// Makes a connection of a stranger.
+// Inlined, its frame would stay on the stack of the connection's thread.
+#[inline(never)]
 pub(super) fn handshake(
     hub: &Hub,
     membership: &Membership,
@@ -47,7 +49,7 @@ pub(super) fn handshake(
 /// Serves an authenticated connection until it ends.
 pub(super) fn serve(hub: &Hub, id: u64, connection: Connection, peer: SocketAddr) {
     let caller = Caller::new(id, peer, connection.stream().clone());
-    let mut session = Session { hub, connection, caller, attached: Vec::new(), doubt: None };
+    let mut session = Box::new(Session { hub, connection, caller, attached: Vec::new(), doubt: None });
     if let Err(error) = session.run() {
         // A client that is killed is nothing to report, and after a stop all connections end.
         let usual = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
