@@ -145,7 +145,11 @@ impl fmt::Display for PickleError {
                 write!(f, "more than {} objects are pending on the stack at offset {at}", super::MAX_PENDING)
             }
             Self::TooManyMemos { at } => {
-                write!(f, "too many objects are memoized at offset {at} ({} at most, in order)", super::MAX_MEMO)
+                write!(
+                    f,
+                    "too many objects are memoized at offset {at} ({} at most, in order)",
+                    super::MAX_MEMO
+                )
             }
             Self::TooManyParts { at } => {
                 write!(f, "the pickle has too many references or tiny parts, at offset {at}")
