@@ -64,7 +64,8 @@ fn a_wrong_key_is_answered_with_failure_and_named_in_the_log() {
     let normal = Normal::start(hub.address);
     let stream = std::sync::Arc::new(TcpStream::connect(hub.address).unwrap());
     let local = stream.local_addr().unwrap();
-    let error = Stranger::new(stream, PATIENCE).unwrap().introduce(&AuthKey::new(b"another"), 100).unwrap_err();
+    let error =
+        Stranger::new(stream, PATIENCE).unwrap().introduce(&AuthKey::new(b"another"), 100).unwrap_err();
     assert_eq!(error.to_string(), "key rejected: the peer uses another authkey");
     wait_until("a line about it", || !hub.log_about(local).is_empty());
     assert_eq!(hub.log_about(local), ["wrong key: the peer's answer does not match our authkey"]);
@@ -111,7 +112,11 @@ fn a_request_that_makes_no_sense_is_answered_and_logged_and_the_connection_goes_
         ("marks without end", put_of(&nested), "finds"),
         ("a number", b"\x80\x04K\x01.".to_vec(), "a request must be a tuple"),
         ("three parts", b"\x80\x04NNN\x87.".to_vec(), "a request must be a tuple"),
-        ("arguments that are no tuple", b"\x80\x04(\x8c\x01q\x8c\x03putK\x01}t.".to_vec(), "a request must be"),
+        (
+            "arguments that are no tuple",
+            b"\x80\x04(\x8c\x01q\x8c\x03putK\x01}t.".to_vec(),
+            "a request must be",
+        ),
         ("keywords that are no names", dict_key.to_vec(), "a request must be"),
         ("a method that is no name", b"\x80\x04(\x8c\x01qK\x01)}t.".to_vec(), "a request must be"),
         ("a name that is too long", request(Some(TASKS), &long_name, vec![]), "a request must be"),
@@ -184,7 +189,8 @@ fn mutated_handshakes_and_requests_harm_nobody() {
         request(Some(TASKS), "get", block(false)),
         request(Some(TASKS), "get_many", vec![3.into(), false.into()]),
         request(Some(TASKS), "qsize", vec![]),
-        b"\x80\x04(\x8c\x0eget_task_queue\x94\x8c\x03put\x94h\x01\x85}\x8c\x07timeoutG?\xe0\0\0\0\0\0\0st.".to_vec(),
+        b"\x80\x04(\x8c\x0eget_task_queue\x94\x8c\x03put\x94h\x01\x85}\x8c\x07timeoutG?\xe0\0\0\0\0\0\0st."
+            .to_vec(),
     ];
     let everything = requests.concat();
     let (mut answered, mut ended) = (0, 0);
@@ -234,7 +240,8 @@ fn explode(name: &str, message: &[u8], cost: Cost) -> (String, Vec<u8>) {
     if answer == "#RETURN None" {
         connection.send(&[&request(Some(TASKS), "get", vec![false.into()])]).unwrap();
         let reply = connection.receive().unwrap().unwrap();
-        let item = reply.strip_prefix(b"\x80\x04\x8c\x07#RETURN").and_then(|rest| rest.strip_suffix(b"\x86."));
+        let item =
+            reply.strip_prefix(b"\x80\x04\x8c\x07#RETURN").and_then(|rest| rest.strip_suffix(b"\x86."));
         stored = item.expect("an item").to_vec();
     }
     let took = begun.elapsed();
@@ -274,7 +281,9 @@ fn pickle_bombs_cost_what_they_weigh_and_no_more() {
     put_bomb("huge memo index, in digits", b"Np4294967295\n", cheap(), true);
     put_bomb("memo index beyond all numbers", b"Np99999999999999999999\n", cheap(), false);
     // Lengths that are announced and never come.
-    for announced in [&b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f"[..], b"X\xff\xff\xff\xff", b"\x8b\xff\xff\xff\x7f"] {
+    for announced in
+        [&b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f"[..], b"X\xff\xff\xff\xff", b"\x8b\xff\xff\xff\x7f"]
+    {
         put_bomb("huge announced length", announced, cheap(), false);
     }
     put_bomb("huge announced frame", b"\x95\xff\xff\xff\xff\xff\xff\xff\x7fN", cheap(), true);
@@ -308,7 +317,8 @@ fn pickle_bombs_cost_what_they_weigh_and_no_more() {
         false,
     );
     // A flag that is a list of two million lists: it is true, and need not be built for that.
-    let flag = [b"\x80\x04(\x8c\x0eget_task_queue\x8c\x03putN](", &b"]".repeat(2 * many)[..], b"e\x86}t."].concat();
+    let flag =
+        [b"\x80\x04(\x8c\x0eget_task_queue\x8c\x03putN](", &b"]".repeat(2 * many)[..], b"e\x86}t."].concat();
     let (answer, stored) = explode("a huge flag", &flag, Cost { peak: 64 * kilo, after: 8 * kilo });
     assert_eq!((&*answer, &*stored), ("#RETURN None", &b"N"[..]));
 }

@@ -171,7 +171,10 @@ fn connections_over_the_limit_are_closed_at_once_counted_and_logged() {
     assert_eq!(refusals, 30);
     drop(members);
     wait_until("there is room again", || hub.manager.connect().is_ok());
-    assert_eq!(hub.figure("refused"), hub.log().iter().filter(|line| line.contains("refused")).count() as i64);
+    assert_eq!(
+        hub.figure("refused"),
+        hub.log().iter().filter(|line| line.contains("refused")).count() as i64
+    );
     assert_eq!(hub.figure("accepted") as usize, limit + 3);
 }
 

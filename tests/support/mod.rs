@@ -105,7 +105,8 @@ impl Hub {
     pub fn start(options: Options) -> Self {
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = log.clone();
-        let options = Options { log: Arc::new(move |line| lines.lock().unwrap().push(line.into())), ..options };
+        let options =
+            Options { log: Arc::new(move |line| lines.lock().unwrap().push(line.into())), ..options };
         let mut manager = BaseManager::new("127.0.0.1:0", KEY);
         manager.set_retry(Retry::never());
         manager.set_options(options);
@@ -221,7 +222,9 @@ pub fn reply(connection: &mut Connection) -> (String, Value) {
     let frame = connection.receive().expect("a reply").expect("a reply, not the end");
     let mut walker = Walker::new();
     let root = walker.walk(&frame).expect("a reply is a pickle");
-    let &[kind, result] = walker.sequence(&frame, root).expect("a reply is a pair") else { panic!("not a pair") };
+    let &[kind, result] = walker.sequence(&frame, root).expect("a reply is a pair") else {
+        panic!("not a pair")
+    };
     let kind = walker.text(&frame, kind).expect("a kind").to_owned();
     (kind, walker.decode_span(&frame, result).expect("a result"))
 }
