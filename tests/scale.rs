@@ -102,7 +102,9 @@ fn the_memory_of_a_large_backlog_is_given_back_when_it_is_drained() {
     let mut getter = manager.queue(TASKS).unwrap();
     putter.put("warm").unwrap();
     getter.get().unwrap();
-    for (what, count, size) in [("small items", 200_000, 60), ("pages", 10_000, 10_000), ("photos", 60, 2 << 20)] {
+    for (what, count, size) in
+        [("small items", 200_000, 60), ("pages", 10_000, 10_000), ("photos", 60, 2 << 20)]
+    {
         let before = status(hub.id(), "VmRSS");
         let item = Value::Bytes(vec![7; size]);
         let batch = (4 << 20) / (size + 64).max(1);
