@@ -13,6 +13,7 @@ use crate::manager::members::{Members, Membership};
 use crate::manager::objects::{Objects, Registry};
 use crate::manager::options::Options;
 use crate::manager::session;
+use crate::memory::tidy;
 use crate::pickle::Value;
 
 /// The stack of a connection's thread, in bytes. Only the pages that are touched cost memory: about 8 KiB
@@ -221,4 +222,6 @@ fn serve(hub: &Arc<Hub>, membership: Membership, stream: Arc<TcpStream>, peer: S
             }
         }
     }
+    drop(membership);
+    tidy();
 }
