@@ -10,6 +10,8 @@ use std::ops::Deref;
 
 use byteorder::{BigEndian, ByteOrder};
 
+use crate::memory::Buffer;
+
 /// Size, in bytes, to which a reader's own buffer grows when reads fill it up. Frames that fit are served from
 /// it without an allocation, and one read of the socket brings as many small requests as a client has sent
 /// ahead; 8 KiB holds a batch of 64 small items.
@@ -22,14 +24,14 @@ const SMALL: usize = 512;
 /// So many small reads mean that no large ones are to be expected.
 const CALM: u8 = 64;
 
-/// A longer frame gets memory of its own in steps: at most this many bytes, or as many as have arrived
-/// already, are added before more bytes must come. A peer that announces a gigabyte costs what it sends.
-const STEP: usize = 1024 * 1024;
+/// A longer frame gets memory of its own in steps, of at first this many bytes, and then as many as have
+/// arrived already, up to [`STEP`]. A peer that announces a gigabyte costs what it sends.
+const FIRST: usize = 16 * 1024;
 
-/// So much of that memory, in bytes, is filled with zeros for the next read. Safe Rust has no other way to
-/// read into it but `read_to_end`, which feels its way from 8 KiB up: of 20 system calls for a message of
-/// 1 MB, this leaves 5, and what was just zeroed is still in the processor's cache when the bytes arrive.
-const ZEROED: usize = 256 * 1024;
+/// So much of that memory, in bytes, is filled with zeros for one read. Safe Rust has no other way to read
+/// into it but `read_to_end`, which feels its way from 8 KiB up: of 20 system calls for a message of 1 MB,
+/// this leaves 8, and what was just zeroed is still in the processor's cache when the bytes arrive.
+const STEP: usize = 256 * 1024;
 
 /// Where frames come from: a reader that can be asked to acknowledge what it got.
 pub trait Source: Read {
@@ -46,7 +48,7 @@ pub enum Frame<'a> {
     /// A message in the reader's own buffer, valid until the next read.
     Small(&'a [u8]),
     /// A message in memory of its own, which may be kept as it is.
-    Large(Vec<u8>),
+    Large(Buffer),
 }
 
 impl Deref for Frame<'_> {
@@ -230,7 +232,7 @@ impl FrameReader {
         Ok(count)
     }
 
-    fn read_large<S: Source>(&mut self, stream: &mut S, length: u64) -> Result<Vec<u8>, FrameError> {
+    fn read_large<S: Source>(&mut self, stream: &mut S, length: u64) -> Result<Buffer, FrameError> {
         // The last read got less than it had asked for: the rest is held back, perhaps for our sake.
         if self.end < self.buffer.len() {
             stream.acknowledge();
@@ -238,7 +240,7 @@ impl FrameReader {
         // The limit has passed it. (No machine could hold a frame that is longer than a usize.)
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let here = (self.end - self.start).min(length);
-        let mut bytes = Vec::with_capacity(length.min(STEP));
+        let mut bytes = Buffer::from(Vec::with_capacity(length.min(FIRST)));
         bytes.extend_from_slice(&self.buffer[self.start..self.start + here]);
         self.start += here;
         if self.start == self.end {
@@ -248,11 +250,12 @@ impl FrameReader {
         let mut filled = here;
         while filled < length {
             if filled == bytes.len() {
-                if filled == bytes.capacity() {
-                    bytes.reserve_exact(filled.min(length - filled));
+                let step = filled.clamp(FIRST, STEP).min(length - filled);
+                if bytes.capacity() < filled + step {
+                    // To twice its size, so that in all no byte is moved more often than once or twice.
+                    bytes.reserve_exact(step.max(filled).min(length - filled));
                 }
-                let room = bytes.capacity().min(length);
-                bytes.resize(room.min(filled + ZEROED), 0);
+                bytes.resize(filled + step, 0);
             }
             let count = retry(|| stream.read(&mut bytes[filled..]))?;
             filled += count;

@@ -109,6 +109,8 @@ impl Session<'_> {
     /// Waits for the next request and carries it out; `None` when the client has left.
     fn next(&mut self, walker: &mut Walker, carry_out: CarryOut) -> io::Result<Option<Outcome>> {
         self.let_go_of_large_items()?;
+        // The next request may be a long time coming.
+        walker.clear();
         let frame = match self.connection.receive() {
             Ok(Some(frame)) => frame,
             Ok(None) => {
@@ -118,10 +120,12 @@ impl Session<'_> {
             Err(FrameError::TooLong { length, limit }) => {
                 self.settle(true);
                 self.connection.skip(length, SKIP).map_err(frame_to_io)?;
-                return Ok(Some(Outcome::Error(Exception::value_error(format!(
+                let what = format!(
                     "the message of {length} bytes is over the hub's limit of {limit} bytes: send less at \
                      once, or raise max_message"
-                )))));
+                );
+                self.hub.log(self.caller.address(), format_args!("{what}"));
+                return Ok(Some(Outcome::Error(Exception::value_error(what))));
             }
             Err(error) => {
                 let error = frame_to_io(error);
@@ -187,7 +191,11 @@ impl Session<'_> {
                 Ok(())
             }
             Outcome::Error(exception) => send_error(connection, &exception),
-            Outcome::Traceback(text) => send_traceback(connection, &text),
+            Outcome::Traceback(text) => {
+                // No manager's client sends such a request: a program is wrong, or not what it seems.
+                self.hub.log(self.caller.address(), format_args!("request refused: {text}"));
+                send_traceback(connection, &text)
+            }
             Outcome::Accept => send_value(connection, &Value::None),
             Outcome::Shutdown => {
                 let sent = send_value(connection, &Value::None);

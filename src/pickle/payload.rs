@@ -7,6 +7,7 @@ use super::error::PickleError;
 use super::extract::{KEEP_BUFFER, get};
 use super::opcode::{Reader, byte};
 use super::walk::Walker;
+use crate::memory::Buffer;
 use crate::queue::Packing;
 
 /// A Python object as it was pickled: opaque, and passed on as it came.
@@ -28,7 +29,7 @@ use crate::queue::Packing;
 /// ```
 pub struct Pickled {
     /// The code, and before and behind it what remains of the message that it came in.
-    buffer: Box<[u8]>,
+    buffer: Buffer,
     before: u32,
     behind: u32,
     memos: u32,
@@ -38,12 +39,12 @@ pub struct Pickled {
 impl Pickled {
     /// Code in normal form, with the number of its memo entries and whether it refers to them.
     pub(super) fn new(code: Vec<u8>, memos: u32, refers: bool) -> Self {
-        Self::within(code, (0, 0), memos, refers)
+        Self::within(code.into(), (0, 0), memos, refers)
     }
 
     /// Likewise, in a buffer that has so many more bytes before and behind it.
-    pub(super) fn within(buffer: Vec<u8>, (before, behind): (u32, u32), memos: u32, refers: bool) -> Self {
-        Pickled { buffer: buffer.into_boxed_slice(), before, behind, memos, refers }
+    pub(super) fn within(buffer: Buffer, (before, behind): (u32, u32), memos: u32, refers: bool) -> Self {
+        Pickled { buffer, before, behind, memos, refers }
     }
 
     /// Takes a complete pickle, of any protocol from 0 to 5.
@@ -179,7 +180,7 @@ impl Clone for Pickled {
     fn clone(&self) -> Self {
         Pickled {
             // Not the message around it.
-            buffer: self.as_bytes().into(),
+            buffer: self.as_bytes().to_vec().into(),
             before: 0,
             behind: 0,
             memos: self.memos,

@@ -10,6 +10,8 @@
 
 use std::collections::{LinkedList, VecDeque};
 
+use crate::memory::Buffer;
+
 /// Loose items per block: the list's own cost per item is then well under a byte.
 const BLOCK: usize = 128;
 
@@ -86,10 +88,8 @@ impl<T> Backlog<T> {
         let item = block.pop(self.packing.as_ref())?;
         if block.len == 0 {
             block.reset();
-            if self.blocks.len() > 1
-                && let Some(drained) = std::mem::replace(&mut self.spare, self.blocks.pop_front())
-            {
-                drained.free();
+            if self.blocks.len() > 1 {
+                self.spare = self.blocks.pop_front();
             }
         }
         let number = self.head;
@@ -108,7 +108,7 @@ struct Block<T> {
     /// Items that are not packed, in a ring: as long as one block is enough, they go round in it.
     loose: VecDeque<T>,
     /// Records: a length in 4 bytes, and an item of that length.
-    packed: Vec<u8>,
+    packed: Buffer,
     /// Where in `packed` the first item's record is.
     read: usize,
     len: usize,
@@ -117,7 +117,12 @@ struct Block<T> {
 impl<T> Block<T> {
     fn new(packs: bool) -> Self {
         let (loose, packed) = if packs { (0, PACKED + LAST) } else { (BLOCK, 0) };
-        Self { loose: VecDeque::with_capacity(loose), packed: Vec::with_capacity(packed), read: 0, len: 0 }
+        Self {
+            loose: VecDeque::with_capacity(loose),
+            packed: Vec::with_capacity(packed).into(),
+            read: 0,
+            len: 0,
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -156,14 +161,6 @@ impl<T> Block<T> {
         };
         self.len -= 1;
         Some(item)
-    }
-
-    /// Gives the block's memory back.
-    fn free(mut self) {
-        // glibc maps allocations of this size only until it has seen one of them freed: from then on it keeps
-        // them on its heap, where the next small allocation pins them. It goes by the size at the end.
-        self.packed.clear();
-        self.packed.shrink_to(1);
     }
 
     /// Begins again with an empty block's memory.

@@ -107,7 +107,9 @@ impl SharedQueue {
     fn put_many(&self, call: Call<'_>) -> Result<Answer, Exception> {
         let [items, block, timeout] = call.bind(["items", "block", "timeout"], 1)?;
         let Some(elements) = items.and_then(|items| call.elements(items)) else {
-            return Err(Exception::type_error("put_many() needs a list or a tuple of items"));
+            return Err(Exception::type_error(
+                "put_many() needs a list or a tuple of at most 4,194,304 items",
+            ));
         };
         let limit = limit(&call, true, block, timeout)?;
         let mut payloads = elements.map(|item| call.opaque(item)).collect::<Result<VecDeque<_>, _>>()?;
@@ -275,7 +277,7 @@ fn limit(
     if !may_block || !call.truth(block, true) {
         return Ok(Some(Duration::ZERO));
     }
-    let seconds = match timeout.map(|timeout| call.value(timeout)).transpose()? {
+    let seconds = match timeout.map(|timeout| call.small(timeout)).transpose()? {
         None | Some(Value::None) => return Ok(None),
         Some(Value::Int(seconds)) => seconds as f64,
         Some(Value::Bool(flag)) => f64::from(u8::from(flag)),
