@@ -240,7 +240,7 @@ impl FrameReader {
         // The limit has passed it. (No machine could hold a frame that is longer than a usize.)
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let here = (self.end - self.start).min(length);
-        let mut bytes = Buffer::from(Vec::with_capacity(length.min(FIRST)));
+        let mut bytes = Buffer::spare(length).unwrap_or_else(|| Vec::with_capacity(length.min(FIRST)).into());
         bytes.extend_from_slice(&self.buffer[self.start..self.start + here]);
         self.start += here;
         if self.start == self.end {

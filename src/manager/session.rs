@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, FrameError, HandshakeError, Stranger};
@@ -20,6 +21,10 @@ use crate::shared::{Answer, Shared};
 /// client's kernel resets at once; a reset much later has some other reason, such as a router that forgot
 /// the connection, and then the client may well be at work on the item.
 const DOUBT: Duration = Duration::from_secs(5);
+
+/// How long after a reply its refusal may take to arrive: a round trip through the network. A client that
+/// dies between its request and the reply says goodbye first, and only then its kernel refuses the reply.
+const REFUSAL: Duration = Duration::from_millis(250);
 
 /// Items up to this size, in bytes, stay in doubt, and so in memory, until the client's next sign of life,
 /// which costs nothing to wait for. Larger ones are let go after [`DOUBT`].
@@ -114,7 +119,8 @@ impl Session<'_> {
         let frame = match self.connection.receive() {
             Ok(Some(frame)) => frame,
             Ok(None) => {
-                self.settle(true);
+                let read = self.was_accepted();
+                self.settle(read);
                 return Ok(None);
             }
             Err(FrameError::TooLong { length, limit }) => {
@@ -129,7 +135,7 @@ impl Session<'_> {
             }
             Err(error) => {
                 let error = frame_to_io(error);
-                self.settle(error.kind() != ErrorKind::ConnectionReset);
+                self.settle(!matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe));
                 return Err(error);
             }
         };
@@ -140,6 +146,23 @@ impl Session<'_> {
             Ok(request) => carry_out(self.hub, &mut self.attached, &self.caller, request),
             Err(text) => Outcome::Traceback(text),
         }))
+    }
+
+    /// Whether the client, which has closed its connection, accepted the last reply. If it had closed it
+    /// before the reply came, a reset follows: the end of the stream hides it from reads, not from the
+    /// socket's error.
+    fn was_accepted(&self) -> bool {
+        let Some(doubt) = &self.doubt else { return true };
+        loop {
+            if !matches!(self.connection.stream().take_error(), Ok(None)) {
+                return false;
+            }
+            if doubt.since.elapsed() >= REFUSAL {
+                return true;
+            }
+            // There is nothing to wait on: a socket does not tell of its errors by itself.
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Items in doubt go for good, or, if the reply cannot have been read, back to their queues.

@@ -83,15 +83,17 @@ impl Pickled {
 
     /// How much memory it occupies, in bytes, itself included.
     pub fn memory(&self) -> usize {
-        self.buffer.len() + size_of::<Self>()
+        self.len() + size_of::<Self>()
     }
 
-    /// How a queue stores small payloads side by side. Larger ones keep the memory that they came in.
+    /// How a queue stores payloads side by side. The largest keep the memory that they came in.
     pub(crate) const PACKING: Packing<Self> = Packing { pack: Self::pack, unpack: Self::unpack };
 
-    fn pack(&self, bytes: &mut Vec<u8>) -> bool {
-        // Copying less than that twice costs little beside the system calls that move it.
-        if self.len() >= KEEP_BUFFER {
+    fn pack(&self, ahead: usize, bytes: &mut Vec<u8>) -> bool {
+        // A copy of less than that costs little beside the system calls that move it. A larger one is worth it
+        // where many wait; the largest have mapped memory of their own, which goes back whole.
+        let most = if ahead < 16 { KEEP_BUFFER } else { 128 * 1024 };
+        if self.len() >= most {
             return false;
         }
         bytes.extend(self.memos.to_le_bytes());

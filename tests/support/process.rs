@@ -71,7 +71,13 @@ impl Process {
     /// The next line that it [`say`]s.
     #[track_caller]
     pub fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("a line from the other process")
+        self.line_within(PATIENCE)
+    }
+
+    /// As [`line`](Self::line), for what takes longer than most.
+    #[track_caller]
+    pub fn line_within(&self, patience: Duration) -> String {
+        self.lines.recv_timeout(patience).expect("a line from the other process")
     }
 
     /// All lines from here to its end: for one that ends, or that was killed.
