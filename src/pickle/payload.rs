@@ -87,8 +87,9 @@ impl Pickled {
     pub(crate) const PACKING: Packing<Self> = Packing { pack: Self::pack, unpack: Self::unpack };
 
     fn pack(&self, bytes: &mut Vec<u8>) -> bool {
-        // Copying less than that twice costs little beside the system calls that move it.
-        if self.len() >= KEEP_BUFFER {
+        // Copying less than that twice costs little beside the system calls that move it. What is left of its
+        // message may be much more than the code: unpacked, it would not weigh what the queue has noted.
+        if self.buffer.len() >= KEEP_BUFFER {
             return false;
         }
         bytes.extend(self.memos.to_le_bytes());
