@@ -50,6 +50,7 @@ pub mod auth;
 pub mod connection;
 mod error;
 mod manager;
+mod memory;
 mod message;
 pub mod pickle;
 mod proxy;

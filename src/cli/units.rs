@@ -6,7 +6,7 @@ pub fn duration(seconds: f64) -> String {
     let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{} s", (seconds * 10.0).round() / 10.0),
-        (0, 0, _) if whole % 60 == 0 => format!("{minutes} min"),
+        (0, 0, _) if whole.is_multiple_of(60) => format!("{minutes} min"),
         (0, 0, _) => format!("{minutes} min {} s", whole % 60),
         (0, ..) => format!("{hours} h {minutes} min"),
         _ => format!("{days} d {hours} h"),

@@ -10,19 +10,28 @@ use std::ops::Deref;
 
 use byteorder::{BigEndian, ByteOrder};
 
-/// Size, in bytes, of a reader's own buffer. Frames that fit are served from it without an allocation, and
-/// one read of the socket brings as many small requests as a client has sent ahead. Each connection owns
-/// one, so it is a trade of memory against system calls for batches; 8 KiB holds a batch of 64 small items.
+use crate::memory::Buffer;
+
+/// Size, in bytes, to which a reader's own buffer grows when reads fill it up. Frames that fit are served from
+/// it without an allocation, and one read of the socket brings as many small requests as a client has sent
+/// ahead; 8 KiB holds a batch of 64 small items.
 const BUFFER: usize = 8 * 1024;
 
-/// A longer frame gets memory of its own in steps: at most this many bytes, or as many as have arrived
-/// already, are added before more bytes must come. A peer that announces a gigabyte costs what it sends.
-const STEP: usize = 1024 * 1024;
+/// Size, in bytes, of the buffer at first, and again once [`CALM`] reads in a row would have fitted: each
+/// connection owns one, and most are idle. A handshake fits, and the usual small request.
+const SMALL: usize = 512;
 
-/// So much of that memory, in bytes, is filled with zeros for the next read. Safe Rust has no other way to
-/// read into it but `read_to_end`, which feels its way from 8 KiB up: of 20 system calls for a message of
-/// 1 MB, this leaves 5, and what was just zeroed is still in the processor's cache when the bytes arrive.
-const ZEROED: usize = 256 * 1024;
+/// So many small reads mean that no large ones are to be expected.
+const CALM: u8 = 64;
+
+/// A longer frame gets memory of its own in steps, of at first this many bytes, and then as many as have
+/// arrived already, up to [`STEP`]. A peer that announces a gigabyte costs what it sends.
+const FIRST: usize = 16 * 1024;
+
+/// So much of that memory, in bytes, is filled with zeros for one read. Safe Rust has no other way to read
+/// into it but `read_to_end`, which feels its way from 8 KiB up: of 20 system calls for a message of 1 MB,
+/// this leaves 8, and what was just zeroed is still in the processor's cache when the bytes arrive.
+const STEP: usize = 256 * 1024;
 
 /// Where frames come from: a reader that can be asked to acknowledge what it got.
 pub trait Source: Read {
@@ -39,7 +48,7 @@ pub enum Frame<'a> {
     /// A message in the reader's own buffer, valid until the next read.
     Small(&'a [u8]),
     /// A message in memory of its own, which may be kept as it is.
-    Large(Vec<u8>),
+    Large(Buffer),
 }
 
 impl Deref for Frame<'_> {
@@ -108,17 +117,19 @@ impl From<io::Error> for FrameError {
 /// ```
 #[derive(Debug)]
 pub struct FrameReader {
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
     /// What was read and not yet given out is `buffer[start..end]`.
     start: usize,
     end: usize,
+    /// How many reads in a row were small.
+    calm: u8,
     limit: u64,
 }
 
 impl FrameReader {
     /// A reader that refuses frames of more than `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Self { buffer: vec![0; BUFFER].into(), start: 0, end: 0, limit }
+        Self { buffer: vec![0; SMALL], start: 0, end: 0, calm: 0, limit }
     }
 
     /// Changes the limit, in bytes, for the frames that follow.
@@ -203,18 +214,25 @@ impl FrameReader {
 
     /// One read into the free part of the buffer; how many bytes came.
     fn fill<S: Source>(&mut self, stream: &mut S) -> Result<usize, FrameError> {
+        let is_full = self.end == self.buffer.len();
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-        } else if self.end == self.buffer.len() {
+        } else if is_full {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
+        if is_full {
+            self.buffer.resize(BUFFER, 0);
+        } else if self.calm == CALM && self.end == 0 && self.buffer.len() > SMALL {
+            self.buffer = vec![0; SMALL];
+        }
         let count = retry(|| stream.read(&mut self.buffer[self.end..]))?;
         self.end += count;
+        self.calm = if count < SMALL { (self.calm + 1).min(CALM) } else { 0 };
         Ok(count)
     }
 
-    fn read_large<S: Source>(&mut self, stream: &mut S, length: u64) -> Result<Vec<u8>, FrameError> {
+    fn read_large<S: Source>(&mut self, stream: &mut S, length: u64) -> Result<Buffer, FrameError> {
         // The last read got less than it had asked for: the rest is held back, perhaps for our sake.
         if self.end < self.buffer.len() {
             stream.acknowledge();
@@ -222,17 +240,22 @@ impl FrameReader {
         // The limit has passed it. (No machine could hold a frame that is longer than a usize.)
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let here = (self.end - self.start).min(length);
-        let mut bytes = Vec::with_capacity(length.min(STEP));
+        let mut bytes = Buffer::spare(length).unwrap_or_else(|| Vec::with_capacity(length.min(FIRST)).into());
         bytes.extend_from_slice(&self.buffer[self.start..self.start + here]);
         self.start += here;
+        if self.start == self.end {
+            // Full of a frame that has memory of its own, the buffer need not grow.
+            (self.start, self.end) = (0, 0);
+        }
         let mut filled = here;
         while filled < length {
             if filled == bytes.len() {
-                if filled == bytes.capacity() {
-                    bytes.reserve_exact(filled.min(length - filled));
+                let step = filled.clamp(FIRST, STEP).min(length - filled);
+                if bytes.capacity() < filled + step {
+                    // To twice its size, so that in all no byte is moved more often than once or twice.
+                    bytes.reserve_exact(step.max(filled).min(length - filled));
                 }
-                let room = bytes.capacity().min(length);
-                bytes.resize(room.min(filled + ZEROED), 0);
+                bytes.resize(filled + step, 0);
             }
             let count = retry(|| stream.read(&mut bytes[filled..]))?;
             filled += count;
@@ -354,6 +377,22 @@ mod tests {
             }
             assert!(reader.read(&mut stream).unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn the_buffer_grows_for_those_who_fill_it_and_shrinks_when_they_stop() {
+        let mut reader = FrameReader::new(1 << 20);
+        let mut size_after = |lengths: &[usize], step: usize| {
+            let bytes = frames(lengths);
+            let mut stream = Trickle { bytes: &bytes, step, acknowledged: 0 };
+            lengths.iter().for_each(|_| drop(reader.read(&mut stream).unwrap().unwrap()));
+            reader.buffer.len()
+        };
+        assert_eq!(size_after(&[10], 14), SMALL);
+        assert_eq!(size_after(&[100_000], 100_004), SMALL);
+        assert_eq!(size_after(&[4000; 3], 12_012), BUFFER);
+        assert_eq!(size_after(&[10; CALM as usize], 14), BUFFER);
+        assert_eq!(size_after(&[10], 14), SMALL);
     }
 
     #[test]

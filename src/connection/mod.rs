@@ -29,6 +29,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::memory::Buffer;
 pub use frame::{Frame, FrameError, FrameReader, Source, write_frame};
 
 use crate::auth::{self, AuthError};

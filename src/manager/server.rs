@@ -23,6 +23,9 @@ pub(super) const STACK: usize = 128 * 1024;
 /// the same connection again at once, and keep a processor busy with that.
 const EXHAUSTED: Duration = Duration::from_millis(50);
 
+/// How many characters about a peer are logged at once.
+const LONGEST_LINE: usize = 400;
+
 /// What all threads of one server share.
 pub(super) struct Hub {
     pub(super) key: AuthKey,
@@ -35,9 +38,14 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    /// Tells whoever runs the server one thing about one peer.
+    /// Tells whoever runs the server one thing about one peer, in one line of a bounded length: it may
+    /// quote the peer, who must not be able to forge another line.
     pub(super) fn log(&self, peer: SocketAddr, what: fmt::Arguments<'_>) {
-        (self.options.log)(&format!("{peer}: {what}"));
+        let mut line = format!("{peer}: ");
+        for c in what.to_string().chars().take(LONGEST_LINE) {
+            if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+        }
+        (self.options.log)(&line);
     }
 
     /// Makes `serve_forever` return.
@@ -133,13 +141,20 @@ impl Server {
     /// Serves until a client calls `shutdown` or a [`Stopper`] says so; then closes every connection.
     /// Python's `server.serve_forever()`.
     pub fn serve_forever(self) {
+        let mut exhausted = false;
         while !self.hub.is_stopping() {
             match self.listener.accept() {
                 _ if self.hub.is_stopping() => break,
-                Ok((stream, peer)) => welcome(&self.hub, stream, peer),
+                Ok((stream, peer)) => {
+                    exhausted = false;
+                    welcome(&self.hub, stream, peer);
+                }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
-                    (self.hub.options.log)(&format!("cannot accept connections: {error}"));
+                    // Once, and not 20 times a second for as long as it lasts.
+                    if !std::mem::replace(&mut exhausted, true) {
+                        (self.hub.options.log)(&format!("cannot accept connections: {error}"));
+                    }
                     self.hub.members.evict();
                     thread::sleep(EXHAUSTED);
                 }

@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, FrameError, HandshakeError, Stranger};
@@ -21,6 +22,10 @@ use crate::shared::{Answer, Shared};
 /// the connection, and then the client may well be at work on the item.
 const DOUBT: Duration = Duration::from_secs(5);
 
+/// How long after a reply its refusal may take to arrive: a round trip through the network. A client that
+/// dies between its request and the reply says goodbye first, and only then its kernel refuses the reply.
+const REFUSAL: Duration = Duration::from_millis(250);
+
 /// Items up to this size, in bytes, stay in doubt, and so in memory, until the client's next sign of life,
 /// which costs nothing to wait for. Larger ones are let go after [`DOUBT`].
 const SMALL: usize = 64 * 1024;
@@ -29,6 +34,8 @@ const SMALL: usize = 64 * 1024;
 const SKIP: Duration = Duration::from_secs(60);
 
 /// Makes a connection of a stranger.
+// Inlined, its frame would stay on the stack of the connection's thread.
+#[inline(never)]
 pub(super) fn handshake(
     hub: &Hub,
     membership: &Membership,
@@ -47,7 +54,7 @@ pub(super) fn handshake(
 /// Serves an authenticated connection until it ends.
 pub(super) fn serve(hub: &Hub, id: u64, connection: Connection, peer: SocketAddr) {
     let caller = Caller::new(id, peer, connection.stream().clone());
-    let mut session = Session { hub, connection, caller, attached: Vec::new(), doubt: None };
+    let mut session = Box::new(Session { hub, connection, caller, attached: Vec::new(), doubt: None });
     if let Err(error) = session.run() {
         // A client that is killed is nothing to report, and after a stop all connections end.
         let usual = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
@@ -88,7 +95,8 @@ enum Outcome {
 
 impl Session<'_> {
     fn run(&mut self) -> io::Result<()> {
-        let mut walker = Walker::new();
+        // Not on the stack, which fits in two pages without it.
+        let mut walker = Box::new(Walker::new());
         // The first request is to the server itself, and the last one too, unless it asks to go on.
         match self.next(&mut walker, server_method)? {
             Some(Outcome::Accept) => {
@@ -106,23 +114,28 @@ impl Session<'_> {
     /// Waits for the next request and carries it out; `None` when the client has left.
     fn next(&mut self, walker: &mut Walker, carry_out: CarryOut) -> io::Result<Option<Outcome>> {
         self.let_go_of_large_items()?;
+        // The next request may be a long time coming.
+        walker.clear();
         let frame = match self.connection.receive() {
             Ok(Some(frame)) => frame,
             Ok(None) => {
-                self.settle(true);
+                let read = self.was_accepted();
+                self.settle(read);
                 return Ok(None);
             }
             Err(FrameError::TooLong { length, limit }) => {
                 self.settle(true);
                 self.connection.skip(length, SKIP).map_err(frame_to_io)?;
-                return Ok(Some(Outcome::Error(Exception::value_error(format!(
+                let what = format!(
                     "the message of {length} bytes is over the hub's limit of {limit} bytes: send less at \
                      once, or raise max_message"
-                )))));
+                );
+                self.hub.log(self.caller.address(), format_args!("{what}"));
+                return Ok(Some(Outcome::Error(Exception::value_error(what))));
             }
             Err(error) => {
                 let error = frame_to_io(error);
-                self.settle(error.kind() != ErrorKind::ConnectionReset);
+                self.settle(!matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe));
                 return Err(error);
             }
         };
@@ -135,6 +148,23 @@ impl Session<'_> {
         }))
     }
 
+    /// Whether the client, which has closed its connection, accepted the last reply. If it had closed it
+    /// before the reply came, a reset follows: the end of the stream hides it from reads, not from the
+    /// socket's error.
+    fn was_accepted(&self) -> bool {
+        let Some(doubt) = &self.doubt else { return true };
+        loop {
+            if !matches!(self.connection.stream().take_error(), Ok(None)) {
+                return false;
+            }
+            if doubt.since.elapsed() >= REFUSAL {
+                return true;
+            }
+            // There is nothing to wait on: a socket does not tell of its errors by itself.
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Items in doubt go for good, or, if the reply cannot have been read, back to their queues.
     fn settle(&mut self, read: bool) {
         if let Some(doubt) = self.doubt.take()
@@ -144,15 +174,19 @@ impl Session<'_> {
         }
     }
 
+    /// Waits for the next sign of life before the next message is read, into memory of its own: two large
+    /// messages at once would not fit in a processor's cache, nor in as little memory.
     fn let_go_of_large_items(&mut self) -> io::Result<()> {
-        if !self.doubt.as_ref().is_some_and(|doubt| doubt.large) {
+        // A message that came with the one before it needs no wait, and there may be nothing to wait for.
+        if self.connection.has_message() || !self.doubt.as_ref().is_some_and(|doubt| doubt.large) {
             return Ok(());
         }
         let stream = self.connection.stream();
         stream.set_read_timeout(Some(DOUBT))?;
-        let silent = stream.peek(&mut [0]).is_err_and(|error| is_timeout(&error));
+        let sign = stream.peek(&mut [0]);
         stream.set_read_timeout(None)?;
-        if silent {
+        let has_sent = matches!(sign, Ok(count) if count > 0);
+        if has_sent || sign.is_err_and(|error| is_timeout(&error)) {
             self.settle(true);
         }
         Ok(())
@@ -179,7 +213,11 @@ impl Session<'_> {
                 Ok(())
             }
             Outcome::Error(exception) => send_error(connection, &exception),
-            Outcome::Traceback(text) => send_traceback(connection, &text),
+            Outcome::Traceback(text) => {
+                // No manager's client sends such a request: a program is wrong, or not what it seems.
+                self.hub.log(self.caller.address(), format_args!("request refused: {text}"));
+                send_traceback(connection, &text)
+            }
             Outcome::Accept => send_value(connection, &Value::None),
             Outcome::Shutdown => {
                 let sent = send_value(connection, &Value::None);

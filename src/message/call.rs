@@ -36,6 +36,9 @@ impl Caller {
     }
 }
 
+/// The longest name of an object, a method or a parameter, in bytes: errors and log lines quote them.
+const MAX_NAME: usize = 1024;
+
 /// A request, cut into its four parts. Nothing of it is decoded yet.
 pub(crate) struct Request<'a> {
     walker: &'a Walker,
@@ -53,23 +56,23 @@ impl<'a> Request<'a> {
     /// A line that says what is wrong with the message.
     pub(crate) fn parse(walker: &'a mut Walker, frame: Frame<'a>) -> Result<Self, String> {
         const SHAPE: &str = "a request must be a tuple (ident, method, args, kwargs) of a str or None, a \
-                             str, a tuple or list, and a dict with str keys";
+                             str, a tuple or list, and a dict with str keys; and names are not longer than \
+                             1,024 bytes";
         let root = walker.walk(&frame).map_err(|error| format!("UnpicklingError: {error}"))?;
         let walker: &'a Walker = walker;
         let shape = || format!("ValueError: {SHAPE}");
+        let name = |span| walker.text(&frame, span).filter(|name| name.len() <= MAX_NAME);
         let &[ident, method, args, kwargs] = walker.sequence(&frame, root).ok_or_else(shape)? else {
             return Err(shape());
         };
         let pairs = walker.pairs(&frame, kwargs).ok_or_else(shape)?;
-        let texts = pairs.iter().step_by(2).chain([&method]);
-        if !texts.copied().all(|span| walker.text(&frame, span).is_some())
-            || walker.sequence(&frame, args).is_none()
-        {
+        let mut names = pairs.iter().step_by(2).chain([&method]);
+        if !names.all(|&span| name(span).is_some()) || walker.sequence(&frame, args).is_none() {
             return Err(shape());
         }
-        let ident = match walker.text(&frame, ident) {
+        let ident = match name(ident) {
             Some(_) => Some(ident),
-            None if walker.decode_span(&frame, ident) == Ok(Value::None) => None,
+            None if walker.is_none(&frame, ident) => None,
             None => return Err(shape()),
         };
         Ok(Self { walker, frame, ident, method, args, kwargs })
@@ -182,11 +185,17 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// An argument as a value; what has no [`Value`] of its own comes as [`Value::Opaque`].
+    /// An argument as a value, however large; what has no [`Value`] of its own comes as [`Value::Opaque`].
     ///
     /// # Errors
     /// `ValueError` if the argument cannot stand by itself.
     pub fn value(&self, argument: Argument) -> Result<Value, Exception> {
+        Ok(self.walker.extract(&self.frame, argument.0).map_err(refused)?.decode())
+    }
+
+    /// An argument that is expected to be a number or a flag: a large container comes as [`Value::Opaque`],
+    /// because a peer could have one built here, from each byte of its message a [`Value`], for nothing.
+    pub(crate) fn small(&self, argument: Argument) -> Result<Value, Exception> {
         self.walker.decode_span(&self.frame, argument.0).map_err(refused)
     }
 
@@ -195,7 +204,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// `TypeError` if it is something else, `ValueError` if it does not fit 64 bits.
     pub fn int(&self, argument: Option<Argument>, default: i64) -> Result<i64, Exception> {
-        match argument.map(|argument| self.value(argument)).transpose()? {
+        match argument.map(|argument| self.small(argument)).transpose()? {
             None => Ok(default),
             Some(Value::Int(number)) => Ok(number),
             Some(Value::Bool(flag)) => Ok(flag.into()),
@@ -206,7 +215,7 @@ impl<'a> Call<'a> {
 
     /// An argument's truth, as Python's `bool(argument)`, or `default` when it was not given.
     pub fn truth(&self, argument: Option<Argument>, default: bool) -> bool {
-        match argument.and_then(|argument| self.value(argument).ok()) {
+        match argument.and_then(|argument| self.small(argument).ok()) {
             None => default,
             Some(Value::None) => false,
             Some(Value::Bool(flag)) => flag,
@@ -249,7 +258,8 @@ impl<'a> Call<'a> {
 
     fn checked(&self, payload: Result<Pickled, PickleError>) -> Result<Pickled, Exception> {
         let payload = payload.map_err(refused)?;
-        match payload.code().filter(|_| self.data_only) {
+        // Looking for code walks the payload once more.
+        match self.data_only.then(|| payload.code()).flatten() {
             None => Ok(payload),
             Some(code) => Err(Exception::value_error(format!(
                 "this hub takes only data, and the object is made by code ({code}): send lists, dicts, \
@@ -266,8 +276,8 @@ impl<'a> Call<'a> {
     /// A positional argument that must be a str.
     pub(crate) fn text(&self, position: usize, name: &str) -> Result<String, Exception> {
         let text = self.args.get(position).and_then(|&span| self.walker.text(&self.frame, span));
-        text.map(str::to_owned).ok_or_else(|| {
-            Exception::type_error(format!("{}() needs a str as its argument '{name}'", self.method()))
+        text.filter(|text| text.len() <= MAX_NAME).map(str::to_owned).ok_or_else(|| {
+            Exception::type_error(format!("{}() needs a short str as its argument '{name}'", self.method()))
         })
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::connection::{Connection, Frame};
+use crate::memory::Buffer;
 use crate::message::Exception;
 use crate::pickle::{Instance, Pickled, Span, Value, Walker};
 
@@ -36,7 +37,7 @@ pub(crate) fn send_items<'a>(
     items: impl Iterator<Item = &'a Pickled>,
 ) -> io::Result<()> {
     // EMPTY_LIST, MARK, the items, APPENDS.
-    let mut code = b"](".to_vec();
+    let mut code = Buffer::from(b"](".to_vec());
     let mut memo = 0;
     for item in items {
         memo += item.append_to(&mut code, memo);

@@ -18,6 +18,10 @@ const MAX_DEPTH: u8 = 64;
 /// most: 128 MiB.
 const MAX_AGAIN: usize = 4 << 20;
 
+/// The same for arguments that are expected to be small, and the longest code of one that is: a hub decodes
+/// them before it knows whether they are what it asks for, and each byte may take 70 of memory.
+const SMALL: usize = 64 << 10;
+
 /// From so many bytes on, a `str` or `bytes` is moved rather than copied: page faults of fresh memory made
 /// the copy of 1 MB as dear as its way through the network.
 const LARGE: usize = 16 << 10;
@@ -36,7 +40,13 @@ impl Pickled {
     /// assert_eq!(opaque.to_string(), "<datetime.date>");
     /// ```
     pub fn decode(&self) -> Value {
-        Decoder::default().run(self).unwrap_or_else(|| Value::Opaque(self.clone()))
+        Decoder::new(MAX_AGAIN).run(self).unwrap_or_else(|| Value::Opaque(self.clone()))
+    }
+
+    /// As [`decode`](Self::decode), but what is not small stays opaque.
+    pub(super) fn decode_small(self) -> Value {
+        let value = if self.len() > SMALL { None } else { Decoder::new(SMALL).run(&self) };
+        value.unwrap_or(Value::Opaque(self))
     }
 
     /// As [`decode`](Self::decode), for who has no more use for the payload: a large `str` or `bytes`, and
@@ -59,12 +69,10 @@ impl Pickled {
                     _ => return self.decode(),
                 }
             }
-            _ => return Decoder::default().run(&self).unwrap_or(Value::Opaque(self)),
+            _ => return Decoder::new(MAX_AGAIN).run(&self).unwrap_or(Value::Opaque(self)),
         };
         let header = code[..data.start].to_vec();
-        let mut bytes = self.into_bytes();
-        bytes.truncate(data.end);
-        bytes.drain(..data.start);
+        let bytes = self.into_part(data);
         if !is_text {
             return Value::Bytes(bytes);
         }
@@ -179,13 +187,17 @@ struct Piece {
     end: usize,
 }
 
-#[derive(Default)]
 struct Decoder {
     stack: Vec<Slot>,
-    again: usize,
+    /// How many more bytes of code may be read again.
+    allowance: usize,
 }
 
 impl Decoder {
+    fn new(allowance: usize) -> Self {
+        Self { stack: Vec::new(), allowance }
+    }
+
     /// `None` when the object is to stay opaque.
     fn run(&mut self, payload: &Pickled) -> Option<Value> {
         let code = payload.as_bytes();
@@ -209,8 +221,9 @@ impl Decoder {
             if let byte::BINGET | byte::LONG_BINGET = i.byte {
                 let definition = definitions.get(i.number().ok()? as usize)?;
                 let (pos, end) = (definition.start as usize, definition.end as usize);
-                self.again += end - pos;
-                if self.again > MAX_AGAIN || pieces.len() > MAX_DEPTH.into() {
+                // An object that holds itself gets here over and over.
+                self.allowance = self.allowance.checked_sub(end - pos)?;
+                if pieces.len() > MAX_DEPTH.into() {
                     return None;
                 }
                 pieces.push(Piece { pos, end });

@@ -41,6 +41,8 @@ impl Pickled {
     /// A payload without any is plain data, safe to load from anyone.
     ///
     /// The payload is walked for it.
+    // Inlined, its walker would be part of the frame of whatever handles a put.
+    #[inline(never)]
     pub fn code(&self) -> Option<Code> {
         let bytes = self.as_bytes();
         let mut walker = Walker::new();

@@ -77,8 +77,13 @@ pub enum PickleError {
         /// Where the one too many is.
         at: usize,
     },
-    /// More objects are memoized than [`MAX_MEMO`](super::MAX_MEMO).
+    /// More objects are memoized than [`MAX_MEMO`](super::MAX_MEMO), or a million and not in order.
     TooManyMemos {
+        /// Where the one too many is.
+        at: usize,
+    },
+    /// The pickle has more references, small containers or empty opcodes than any pickler writes.
+    TooManyParts {
         /// Where the one too many is.
         at: usize,
     },
@@ -140,7 +145,14 @@ impl fmt::Display for PickleError {
                 write!(f, "more than {} objects are pending on the stack at offset {at}", super::MAX_PENDING)
             }
             Self::TooManyMemos { at } => {
-                write!(f, "more than {} objects are memoized at offset {at}", super::MAX_MEMO)
+                write!(
+                    f,
+                    "too many objects are memoized at offset {at} ({} at most, in order)",
+                    super::MAX_MEMO
+                )
+            }
+            Self::TooManyParts { at } => {
+                write!(f, "the pickle has too many references or tiny parts, at offset {at}")
             }
             Self::TooLong { len } => {
                 write!(f, "a pickle of {len} bytes is too long ({} at most)", u32::MAX)

@@ -4,6 +4,8 @@
 //! buffer is kept) and edited in place: FRAME goes, each PUT becomes a MEMOIZE, each GET gets the
 //! number that its object now has. The others are a matter of `inline`.
 
+use crate::memory::Buffer;
+
 use super::error::PickleError;
 use super::opcode::{Reader, byte};
 use super::parts::Span;
@@ -70,7 +72,7 @@ impl Walker {
     ///
     /// # Errors
     /// Those of [`extract`](Self::extract).
-    pub fn extract_owned(&self, mut bytes: Vec<u8>, span: Span) -> Result<Pickled, PickleError> {
+    pub fn extract_owned(&self, mut bytes: Buffer, span: Span) -> Result<Pickled, PickleError> {
         let len = self.checked(&bytes, span)?.len();
         let most = len >= KEEP_BUFFER && len > bytes.capacity() / 2;
         let (from, to) = self.edits(span);

@@ -12,6 +12,10 @@ use super::walk::reset;
 /// The most memo entries that one pickle may define (192 MiB of bookkeeping).
 pub const MAX_MEMO: usize = 16 << 20;
 
+/// The most numbers of a memo that is not numbered as picklers do it, from 0 on without gaps (20 MiB of
+/// bookkeeping). What takes more is no pickler's work: filing one object again takes one byte of code.
+const MAX_SPARSE: usize = 1 << 20;
+
 /// An object that is in the memo.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Definition {
@@ -51,7 +55,7 @@ impl Memo {
         start: u32,
     ) -> Result<u32, PickleError> {
         let count = self.definitions.len();
-        if count >= MAX_MEMO || self.sparse.as_ref().is_some_and(|s| s.len() >= MAX_MEMO) {
+        if count >= MAX_MEMO {
             return Err(PickleError::TooManyMemos { at });
         }
         let index = known.unwrap_or(count as u32);
@@ -61,6 +65,9 @@ impl Memo {
         match &mut self.sparse {
             None if known.is_none() && number.is_none_or(|n| n == index) => {}
             sparse => {
+                if sparse.as_ref().map_or(count, HashMap::len) >= MAX_SPARSE {
+                    return Err(PickleError::TooManyMemos { at });
+                }
                 let map = sparse.get_or_insert_with(|| (0..count as u32).map(|n| (n, n)).collect());
                 // MEMOIZE takes the count of numbers in use, as CPython's unpickler does.
                 map.insert(number.unwrap_or(map.len() as u32), index);

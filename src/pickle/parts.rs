@@ -43,6 +43,10 @@ pub(super) struct Container {
     pub to: u32,
 }
 
+/// How many opcodes that only file an object may follow it until it is no longer taken for a plain string or
+/// number. Picklers write one, and perhaps a FRAME; each look at the object passes over them.
+const MAX_FILINGS: usize = 8;
+
 impl Walker {
     /// What the object at `span` is and the spans of its parts, when it is a container or an
     /// instance near the root: the root itself, its elements and theirs. References are followed.
@@ -94,13 +98,14 @@ impl Walker {
         };
         let mut reader = Reader::new(code, at as usize);
         let _ = reader.next();
-        loop {
+        for _ in 0..=MAX_FILINGS {
             match reader.next() {
                 Ok(None) => return true,
                 Ok(Some(i)) if i.op.effect.only_files() => {}
                 _ => return false,
             }
         }
+        false
     }
 
     /// The one opcode that makes the object at `span`, when one alone does. References are
@@ -128,7 +133,8 @@ impl Walker {
     }
 
     /// Decodes the object at `span`, for small arguments such as numbers, flags and names. What
-    /// is no [`Value`](super::Value) becomes [`Value::Opaque`](super::Value::Opaque).
+    /// is no [`Value`](super::Value), and any container of more than 64 KiB of code, becomes
+    /// [`Value::Opaque`](super::Value::Opaque).
     ///
     /// # Errors
     /// Those of [`extract`](Self::extract).
@@ -136,6 +142,11 @@ impl Walker {
         if let Some(value) = self.atom(bytes, span).as_ref().and_then(super::decode::atom) {
             return Ok(value);
         }
-        Ok(self.extract(bytes, span)?.decode())
+        Ok(self.extract(bytes, span)?.decode_small())
+    }
+
+    /// Whether the object at `span` is `None`. References are followed.
+    pub(crate) fn is_none(&self, bytes: &[u8], span: Span) -> bool {
+        self.atom(bytes, span).is_some_and(|i| i.byte == byte::NONE)
     }
 }

@@ -1,11 +1,13 @@
 //! [`Pickled`]: one Python object as pickle code that stands on its own.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::error::PickleError;
 use super::extract::{KEEP_BUFFER, get};
 use super::opcode::{Reader, byte};
 use super::walk::Walker;
+use crate::memory::Buffer;
 use crate::queue::Packing;
 
 /// A Python object as it was pickled: opaque, and passed on as it came.
@@ -27,7 +29,7 @@ use crate::queue::Packing;
 /// ```
 pub struct Pickled {
     /// The code, and before and behind it what remains of the message that it came in.
-    buffer: Box<[u8]>,
+    buffer: Buffer,
     before: u32,
     behind: u32,
     memos: u32,
@@ -37,12 +39,12 @@ pub struct Pickled {
 impl Pickled {
     /// Code in normal form, with the number of its memo entries and whether it refers to them.
     pub(super) fn new(code: Vec<u8>, memos: u32, refers: bool) -> Self {
-        Self::within(code, (0, 0), memos, refers)
+        Self::within(code.into(), (0, 0), memos, refers)
     }
 
     /// Likewise, in a buffer that has so many more bytes before and behind it.
-    pub(super) fn within(buffer: Vec<u8>, (before, behind): (u32, u32), memos: u32, refers: bool) -> Self {
-        Pickled { buffer: buffer.into_boxed_slice(), before, behind, memos, refers }
+    pub(super) fn within(buffer: Buffer, (before, behind): (u32, u32), memos: u32, refers: bool) -> Self {
+        Pickled { buffer, before, behind, memos, refers }
     }
 
     /// Takes a complete pickle, of any protocol from 0 to 5.
@@ -60,11 +62,12 @@ impl Pickled {
         &self.buffer[self.before as usize..self.buffer.len() - self.behind as usize]
     }
 
-    /// The code in memory of its own, which for a large payload is what it is in now.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    /// A part of the code, in the memory that it is in.
+    pub(super) fn into_part(self, part: Range<usize>) -> Vec<u8> {
+        let before = self.before as usize;
         let mut bytes = self.buffer.into_vec();
-        bytes.truncate(bytes.len() - self.behind as usize);
-        bytes.drain(..self.before as usize);
+        bytes.truncate(before + part.end);
+        bytes.drain(..before + part.start);
         bytes
     }
 
@@ -80,16 +83,17 @@ impl Pickled {
 
     /// How much memory it occupies, in bytes, itself included.
     pub fn memory(&self) -> usize {
-        self.buffer.len() + size_of::<Self>()
+        self.len() + size_of::<Self>()
     }
 
-    /// How a queue stores small payloads side by side. Larger ones keep the memory that they came in.
+    /// How a queue stores payloads side by side. The largest keep the memory that they came in.
     pub(crate) const PACKING: Packing<Self> = Packing { pack: Self::pack, unpack: Self::unpack };
 
-    fn pack(&self, bytes: &mut Vec<u8>) -> bool {
-        // Copying less than that twice costs little beside the system calls that move it. What is left of its
-        // message may be much more than the code: unpacked, it would not weigh what the queue has noted.
-        if self.buffer.len() >= KEEP_BUFFER {
+    fn pack(&self, ahead: usize, bytes: &mut Vec<u8>) -> bool {
+        // A copy of less than that costs little beside the system calls that move it. A larger one is worth it
+        // where many wait; the largest have mapped memory of their own, which goes back whole.
+        let most = if ahead < 16 { KEEP_BUFFER } else { 128 * 1024 };
+        if self.len() >= most {
             return false;
         }
         bytes.extend(self.memos.to_le_bytes());
@@ -178,7 +182,7 @@ impl Clone for Pickled {
     fn clone(&self) -> Self {
         Pickled {
             // Not the message around it.
-            buffer: self.as_bytes().into(),
+            buffer: self.as_bytes().to_vec().into(),
             before: 0,
             behind: 0,
             memos: self.memos,

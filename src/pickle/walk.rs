@@ -18,6 +18,14 @@ pub const MAX_PENDING: usize = 4 << 20;
 /// the request tuple, its arguments, and what those hold directly.
 const LEVELS: usize = 5;
 
+/// The most references to the memo (128 MiB of bookkeeping), as many as the memo has entries.
+const MAX_REFERENCES: usize = super::memo::MAX_MEMO;
+
+/// The most containers near the bottom of the stack (80 MiB of bookkeeping), the most elements on each level
+/// of them (32 MiB), and the most opcodes that a payload leaves out, of which picklers write one for every
+/// 64 KiB. Each can be had for a byte of code.
+const MAX_NOTES: usize = MAX_PENDING;
+
 /// Scratch above this size is given back by [`Walker::clear`].
 const KEEP_BYTES: usize = 64 << 10;
 
@@ -192,6 +200,9 @@ impl Walker {
         if i.op.code && self.first_code.is_none() {
             self.note_code(i);
         }
+        if self.containers.len() >= MAX_NOTES {
+            return Err(PickleError::TooManyParts { at: i.at });
+        }
         match i.op.effect {
             Effect::Push(kind) => self.push(i, NOT_IN_MEMO, kind)?,
             Effect::Get => {
@@ -199,16 +210,19 @@ impl Walker {
                 let Some(definition) = self.memo.get(number) else {
                     return Err(PickleError::NoSuchMemo { at: i.at, number });
                 };
+                if self.references.len() >= MAX_REFERENCES {
+                    return Err(PickleError::TooManyParts { at: i.at });
+                }
                 self.references.push(Reference { at: i.at as u32, definition });
                 self.push(i, definition, Kind::Other)?;
             }
             // The code that was thrown away goes to the next object, whatever stands between.
-            Effect::Frame => self.skip(i),
+            Effect::Frame => self.skip(i)?,
             Effect::Proto => {
                 if i.data[0] > 5 {
                     return Err(PickleError::UnknownProtocol { at: i.at, version: i.data[0] });
                 }
-                self.skip(i);
+                self.skip(i)?;
             }
             Effect::Mark => {
                 self.marks.push(self.stack.len() as u32);
@@ -281,8 +295,12 @@ impl Walker {
         }
     }
 
-    fn skip(&mut self, i: &Instr<'_>) {
+    fn skip(&mut self, i: &Instr<'_>) -> Result<(), PickleError> {
+        if self.skips.len() >= MAX_NOTES {
+            return Err(PickleError::TooManyParts { at: i.at });
+        }
         self.skips.push(i.at as u32);
+        Ok(())
     }
 
     /// The lowest stack index that an opcode may touch: the one above the last mark.
@@ -316,7 +334,7 @@ impl Walker {
         let known = (memo != NOT_IN_MEMO).then_some(memo);
         self.stack[top].memo = self.memo.put(number, known, i.at, start)?;
         if known.is_some() {
-            self.skip(i);
+            self.skip(i)?;
         }
         Ok(())
     }
@@ -324,7 +342,8 @@ impl Walker {
     /// The entries from `first` on become one object, which has the code from `base` on.
     fn take(&mut self, base: usize, first: usize, i: &Instr<'_>, kind: Kind) {
         let start = self.stack[base].start;
-        let known = base < LEVELS && kind != Kind::Other;
+        let known = kind != Kind::Other && self.has_room(base, first);
+        let kind = if known { kind } else { Kind::Other };
         let from = self.elements.get(base).map_or(0, Vec::len) as u32;
         self.consume(first, i.at, known.then_some(base));
         self.stack.truncate(base);
@@ -336,9 +355,20 @@ impl Walker {
 
     /// The entries from `first` on go into the container at stack index `container`.
     fn add(&mut self, container: usize, first: usize, i: &Instr<'_>, kind: Kind) {
-        let known = container < LEVELS && self.open[container].kind == kind;
+        let mut known = container < LEVELS && self.open[container].kind == kind;
+        if known && !self.has_room(container, first) {
+            // What has too many elements is taken for an object whose elements are not known.
+            self.open[container].kind = Kind::Other;
+            known = false;
+        }
         self.consume(first, i.at, known.then_some(container));
         self.stack.truncate(container + 1);
+    }
+
+    /// Whether the entries from `first` on can be recorded as elements of the container at `level`.
+    fn has_room(&self, level: usize, first: usize) -> bool {
+        let count = self.stack.len() - first;
+        self.elements.get(level).is_some_and(|elements| elements.len() + count <= MAX_NOTES)
     }
 
     /// The entry at `index`, and what is above it, becomes code of the next object.

@@ -10,6 +10,8 @@
 
 use std::collections::{LinkedList, VecDeque};
 
+use crate::memory::Buffer;
+
 /// Loose items per block: the list's own cost per item is then well under a byte.
 const BLOCK: usize = 128;
 
@@ -18,7 +20,7 @@ const BLOCK: usize = 128;
 const PACKED: usize = 256 * 1024;
 
 /// Room, in bytes, for the last item that goes into a block.
-const LAST: usize = 17 * 1024;
+const LAST: usize = 129 * 1024;
 
 /// In place of a packed item's length: the item is the next loose one.
 const LOOSE: u32 = u32::MAX;
@@ -29,7 +31,7 @@ const LOOSE: u32 = u32::MAX;
 /// use netq::queue::{BoundedQueue, Limits, Packing};
 ///
 /// let texts = Packing {
-///     pack: |text: &String, bytes| {
+///     pack: |text: &String, _, bytes| {
 ///         bytes.extend(text.as_bytes());
 ///         true
 ///     },
@@ -41,9 +43,9 @@ const LOOSE: u32 = u32::MAX;
 /// assert_eq!(queue.try_get().unwrap(), "hello");
 /// ```
 pub struct Packing<T> {
-    /// Appends an item, as at most 16 KiB and a little, and says true; or says false, and the item is kept as it
-    /// is.
-    pub pack: fn(&T, &mut Vec<u8>) -> bool,
+    /// Appends an item, as at most 129 KiB, and says true; or says false, and the item is kept as it is. The
+    /// number is that of the items before it: one that does not wait long is not worth a copy.
+    pub pack: fn(&T, usize, &mut Vec<u8>) -> bool,
     /// The item that was packed as these bytes.
     pub unpack: fn(&[u8]) -> T,
 }
@@ -70,13 +72,14 @@ impl<T> Backlog<T> {
     }
 
     pub fn push(&mut self, item: T) {
+        let ahead = self.len;
         self.len += 1;
         if self.blocks.back().is_none_or(Block::is_full) {
             let block = self.spare.take().unwrap_or_else(|| Block::new(self.packing.is_some()));
             self.blocks.push_back(block);
         }
         if let Some(block) = self.blocks.back_mut() {
-            block.push(item, self.packing.as_ref());
+            block.push(item, ahead, self.packing.as_ref());
         }
     }
 
@@ -86,10 +89,8 @@ impl<T> Backlog<T> {
         let item = block.pop(self.packing.as_ref())?;
         if block.len == 0 {
             block.reset();
-            if self.blocks.len() > 1
-                && let Some(drained) = std::mem::replace(&mut self.spare, self.blocks.pop_front())
-            {
-                drained.free();
+            if self.blocks.len() > 1 {
+                self.spare = self.blocks.pop_front();
             }
         }
         let number = self.head;
@@ -108,7 +109,7 @@ struct Block<T> {
     /// Items that are not packed, in a ring: as long as one block is enough, they go round in it.
     loose: VecDeque<T>,
     /// Records: a length in 4 bytes, and an item of that length.
-    packed: Vec<u8>,
+    packed: Buffer,
     /// Where in `packed` the first item's record is.
     read: usize,
     len: usize,
@@ -117,20 +118,25 @@ struct Block<T> {
 impl<T> Block<T> {
     fn new(packs: bool) -> Self {
         let (loose, packed) = if packs { (0, PACKED + LAST) } else { (BLOCK, 0) };
-        Self { loose: VecDeque::with_capacity(loose), packed: Vec::with_capacity(packed), read: 0, len: 0 }
+        Self {
+            loose: VecDeque::with_capacity(loose),
+            packed: Buffer::spare(packed).unwrap_or_else(|| Vec::with_capacity(packed).into()),
+            read: 0,
+            len: 0,
+        }
     }
 
     fn is_full(&self) -> bool {
         self.loose.len() >= BLOCK || self.packed.len() >= PACKED
     }
 
-    fn push(&mut self, item: T, packing: Option<&Packing<T>>) {
+    fn push(&mut self, item: T, ahead: usize, packing: Option<&Packing<T>>) {
         self.len += 1;
         let Some(packing) = packing else { return self.loose.push_back(item) };
         let start = self.packed.len();
         self.packed.extend(LOOSE.to_le_bytes());
-        if (packing.pack)(&item, &mut self.packed) {
-            // Fits: an item is about 16 KiB at most.
+        if (packing.pack)(&item, ahead, &mut self.packed) {
+            // Fits: see `Packing`.
             let length = (self.packed.len() - start - 4) as u32;
             self.packed[start..start + 4].copy_from_slice(&length.to_le_bytes());
         } else {
@@ -156,14 +162,6 @@ impl<T> Block<T> {
         };
         self.len -= 1;
         Some(item)
-    }
-
-    /// Gives the block's memory back.
-    fn free(mut self) {
-        // glibc maps allocations of this size only until it has seen one of them freed: from then on it keeps
-        // them on its heap, where the next small allocation pins them. It goes by the size at the end.
-        self.packed.clear();
-        self.packed.shrink_to(1);
     }
 
     /// Begins again with an empty block's memory.
@@ -256,7 +254,7 @@ mod tests {
 
     /// Packs numbers below 1000 as so many zeros; others stay loose.
     const NUMBERS: Packing<usize> = Packing {
-        pack: |&number, bytes| {
+        pack: |&number, _, bytes| {
             bytes.resize(bytes.len() + if number < 1000 { number } else { 7 }, 0);
             number < 1000
         },
@@ -281,19 +279,23 @@ mod tests {
     #[test]
     fn packed_blocks_are_freed_as_they_drain_and_never_grow() {
         let mut backlog = Backlog::new(Some(NUMBERS));
+        let blocks = |backlog: &Backlog<usize>| backlog.blocks.len() + usize::from(backlog.spare.is_some());
         (0..10_000).for_each(|_| backlog.push(999));
-        let bytes = |backlog: &Backlog<usize>| -> usize {
-            backlog.blocks.iter().chain(&backlog.spare).map(|block| block.packed.capacity()).sum()
+        // What a block was made with may be a larger buffer's memory, but it is enough for all of its life.
+        let sizes = |backlog: &Backlog<usize>| -> Vec<usize> {
+            backlog.blocks.iter().map(|block| block.packed.capacity()).collect()
         };
+        assert!(sizes(&backlog).iter().all(|&size| size >= PACKED + LAST));
         for left in (0..10_000).rev() {
-            let most = (left * 1003 / PACKED + 3) * (PACKED + LAST);
-            assert!(bytes(&backlog) <= most, "{} bytes for {left} items", bytes(&backlog));
+            let most = left * 1003 / PACKED + 3;
+            assert!(blocks(&backlog) <= most, "{} blocks for {left} items", blocks(&backlog));
             backlog.pop();
         }
+        let size = sizes(&backlog);
         (0..100_000).for_each(|_| {
             backlog.push(999);
             backlog.pop();
         });
-        assert!(bytes(&backlog) <= 2 * (PACKED + LAST));
+        assert_eq!((blocks(&backlog) <= 2, sizes(&backlog)), (true, size));
     }
 }

@@ -100,7 +100,9 @@ impl SharedQueue {
                 .map(|items| call.opaque(items))
                 .transpose()?
                 .and_then(|list| list.elements())
-                .ok_or_else(|| Exception::type_error("put_many() needs a list or a tuple of items"))?
+                .ok_or_else(|| {
+                    Exception::type_error("put_many() needs a list or a tuple of at most 4,194,304 items")
+                })?
                 .into(),
         };
         let caller = call.caller();
@@ -282,7 +284,7 @@ fn limit(
     if !may_block || !call.truth(block, true) {
         return Ok(Some(Duration::ZERO));
     }
-    let seconds = match timeout.map(|timeout| call.value(timeout)).transpose()? {
+    let seconds = match timeout.map(|timeout| call.small(timeout)).transpose()? {
         None | Some(Value::None) => return Ok(None),
         Some(Value::Int(seconds)) => seconds as f64,
         Some(Value::Bool(flag)) => f64::from(u8::from(flag)),

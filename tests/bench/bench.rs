@@ -70,12 +70,14 @@ impl Options {
 }
 
 fn main() -> ExitCode {
-    let first = std::env::args().nth(1).unwrap_or_default();
-    let done = match first.strip_prefix("--serve=") {
-        Some(role) => servers::serve(role),
+    let is = |word: &str| std::env::args().any(|argument| argument == word);
+    let done = if is("--echo") {
+        servers::serve_echo()
+    } else if is("--bench") {
+        Options::parse(std::env::args().skip(1)).and_then(|options| run(&options))
+    } else {
         // `cargo test --benches` builds this without optimization: that it builds is all it can show.
-        None if !std::env::args().any(|argument| argument == "--bench") => Ok(()),
-        None => Options::parse(std::env::args().skip(1)).and_then(|options| run(&options)),
+        Ok(())
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

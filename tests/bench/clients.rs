@@ -10,7 +10,7 @@ use netq::{BaseManager, QueueProxy, Value};
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What all hubs here are asked to guard their queue with, where they can.
-pub const KEY: &[u8] = b"benchmark";
+pub const KEY: &str = "benchmark";
 
 /// A queue, over one connection.
 pub trait Client: Send {
@@ -31,7 +31,7 @@ pub struct Manager(QueueProxy);
 
 impl Manager {
     pub fn connect(address: SocketAddr) -> Result<Self> {
-        let mut queue = BaseManager::new(address.to_string(), KEY).queue("get_task_queue")?;
+        let mut queue = BaseManager::new(address.to_string(), KEY.as_bytes()).queue("get_task_queue")?;
         // The first call makes the connection.
         queue.qsize()?;
         Ok(Self(queue))

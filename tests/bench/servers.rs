@@ -7,8 +7,6 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use netq::{BaseManager, SharedQueue};
-
 use crate::clients::{Beanstalk, Client, KEY, Manager, Redis, Result};
 use crate::echo::{self, Echo};
 
@@ -46,22 +44,23 @@ impl Server {
         self.process.id()
     }
 
-    /// This program again, as a server.
-    fn role(name: &str, kind: Kind) -> Result<Self> {
+    /// This program again, as the echo server.
+    pub fn echo() -> Result<Self> {
         let process = Command::new(std::env::current_exe()?)
-            .arg(format!("--serve={name}"))
+            .arg("--echo")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        Self::announced(name.into(), kind, process, PathBuf::new())
-    }
-
-    pub fn echo() -> Result<Self> {
-        Self::role("echo", Kind::Echo)
+        Self::announced("echo".into(), Kind::Echo, process, PathBuf::new())
     }
 
     pub fn netq() -> Result<Self> {
-        Self::role("netq", Kind::Netq)
+        let process = Command::new(env!("CARGO_BIN_EXE_netq"))
+            .args(["serve", "--quiet", "--listen", "127.0.0.1:0", "get_task_queue"])
+            .env("NETQ_AUTHKEY", KEY)
+            .stdout(Stdio::piped())
+            .spawn()?;
+        Self::announced("netq".into(), Kind::Netq, process, PathBuf::new())
     }
 
     pub fn python(interpreter: &Interpreter) -> Result<Self> {
@@ -74,13 +73,14 @@ impl Server {
         Self::announced(interpreter.name(), Kind::Python, process, path)
     }
 
-    /// A server that prints its address.
+    /// A server that prints a line with its address at the end.
     fn announced(name: String, kind: Kind, mut process: Child, interpreter: PathBuf) -> Result<Self> {
         let mut line = String::new();
         if let Some(output) = process.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;
         }
-        let address = line.trim().parse().map_err(|_| format!("{name} did not say where it listens"))?;
+        let address = line.trim().rsplit(' ').next().unwrap_or_default();
+        let address = address.parse().map_err(|_| format!("{name} did not say where it listens"))?;
         Ok(Self { name, kind, address, interpreter, process })
     }
 
@@ -132,24 +132,16 @@ impl Drop for Server {
     }
 }
 
-/// Is one of this program's servers until its standard input ends.
-pub fn serve(role: &str) -> Result<()> {
+/// Is the echo server until the standard input ends.
+pub fn serve_echo() -> Result<()> {
     thread::spawn(|| {
         // The parent holds the other end: this program outlives it by no time, however it dies.
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::exit(0);
     });
-    if role == "echo" {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        println!("{}", listener.local_addr()?);
-        return Ok(echo::serve(&listener)?);
-    }
-    let mut manager = BaseManager::new("127.0.0.1:0", KEY);
-    manager.register("get_task_queue", SharedQueue::new(0));
-    let server = manager.get_server()?;
-    println!("{}", server.address());
-    server.serve_forever();
-    Ok(())
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("{}", listener.local_addr()?);
+    Ok(echo::serve(&listener)?)
 }
 
 /// A Python that is installed.

@@ -1,0 +1,129 @@
+//! Thousands of connections and of items: served, and all memory and threads given back when they leave.
+//!
+//! The figures are Linux's. Each side of a connection needs a descriptor, so the hub and its clients are
+//! processes of their own, and fewer connections are made (and that is said) where the limit is lower.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use netq::Options;
+use netq::pickle::Value;
+use support::process::{Process, eventually, hear, say, status};
+use support::*;
+
+/// The other processes of these tests.
+#[test]
+fn role() {
+    let Some((role, address)) = process::role() else { return };
+    match (&*role, address) {
+        ("hub", address) => process::be_a_hub(address, Options::default()),
+        ("crowd", Some(address)) => be_a_crowd(address),
+        _ => panic!("no role {role}"),
+    }
+}
+
+const CROWD: u64 = 5_000;
+
+/// How long a put and a get may take while thousands are connected: they take well under a millisecond.
+const NOTICEABLE: Duration = Duration::from_secs(2);
+
+/// How many files this process may have open.
+fn descriptors() -> u64 {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    line.split_whitespace().nth(3).unwrap().parse().unwrap_or(u64::MAX)
+}
+
+/// Many authenticated connections that then do nothing, until a line says that they may leave.
+fn be_a_crowd(address: SocketAddr) {
+    let count = CROWD.min(descriptors() - 50);
+    let half = |count| move || (0..count).map(|_| accepted(address)).collect::<Vec<_>>();
+    let other = thread::spawn(half(count / 2));
+    let crowd = (half(count - count / 2)(), other.join().unwrap());
+    say(count);
+    hear();
+    drop(crowd);
+    say("left");
+    hear();
+}
+
+#[test]
+fn five_thousand_idle_workers_are_served_and_leave_nothing_behind() {
+    let room = CROWD as u32 + 200;
+    let hub = Process::start_limited("hub", None, Some(room));
+    let address: SocketAddr = hub.line().parse().unwrap();
+    let mut worker = client(address).queue(TASKS).unwrap();
+    worker.put("warm").unwrap();
+    worker.get().unwrap();
+    let (threads, memory) = (status(hub.id(), "Threads"), status(hub.id(), "VmRSS"));
+
+    let begun = Instant::now();
+    let mut crowd = Process::start_limited("crowd", Some(address), Some(room));
+    let count: u64 = crowd.line_within(Duration::from_secs(60)).parse().unwrap();
+    if count < CROWD {
+        println!("SCALED DOWN to {count} connections: the limit of descriptors allows no more");
+    }
+    let (crowded_threads, crowded_memory) = (status(hub.id(), "Threads"), status(hub.id(), "VmRSS"));
+    let each = (crowded_memory - memory) as f64 / count as f64;
+    println!("{count} connections in {:?}: {crowded_memory} KiB, {each:.1} KiB each", begun.elapsed());
+    assert!(crowded_threads >= threads + count, "{crowded_threads} threads");
+    assert_eq!(figure(&client(address), "connections") as u64, count + 2);
+    assert!(each < 40.0, "{each} KiB for each idle connection");
+
+    let begun = Instant::now();
+    for number in 0..100 {
+        worker.put(number).unwrap();
+        assert_eq!(worker.get().unwrap(), Value::Int(number));
+    }
+    assert!(begun.elapsed() < NOTICEABLE, "100 puts and gets took {:?}", begun.elapsed());
+    let begun = Instant::now();
+    client(address).queue(TASKS).unwrap().put("from a new connection").unwrap();
+    assert!(begun.elapsed() < NOTICEABLE, "a new connection took {:?}", begun.elapsed());
+
+    crowd.tell("leave");
+    assert_eq!(crowd.line(), "left");
+    wait_until("all threads have ended", || status(hub.id(), "Threads") <= threads);
+    let left = || status(hub.id(), "VmRSS").saturating_sub(memory);
+    let returned = eventually(PATIENCE, || left() < 4 << 10);
+    println!("when they have left: {} KiB more than before", left());
+    assert!(returned, "{} KiB are kept", left());
+}
+
+#[test]
+fn the_memory_of_a_large_backlog_is_given_back_when_it_is_drained() {
+    let hub = Process::start("hub", None);
+    let address: SocketAddr = hub.line().parse().unwrap();
+    let manager = client(address);
+    let mut putter = manager.queue(TASKS).unwrap();
+    let mut getter = manager.queue(TASKS).unwrap();
+    putter.put("warm").unwrap();
+    getter.get().unwrap();
+    for (what, count, size) in
+        [("small items", 200_000, 60), ("pages", 10_000, 10_000), ("photos", 60, 2 << 20)]
+    {
+        let before = status(hub.id(), "VmRSS");
+        let item = Value::Bytes(vec![7; size]);
+        let batch = (4 << 20) / (size + 64).max(1);
+        let mut left = count;
+        while left > 0 {
+            let some = left.min(batch.max(1));
+            assert_eq!(putter.put_many(vec![item.clone(); some], None).unwrap(), some);
+            left -= some;
+        }
+        let full = status(hub.id(), "VmRSS");
+        assert!(full - before > (count * size) as u64 >> 10, "{what}: {full} KiB");
+        let mut got = 0;
+        while got < count {
+            got += getter.get_many(batch.max(1), None).unwrap().len();
+        }
+        assert_eq!(getter.qsize().unwrap(), 0);
+        let left = || status(hub.id(), "VmRSS").saturating_sub(before);
+        let returned = eventually(Duration::from_secs(3), || left() < 12 << 10);
+        println!("{what}: {before} KiB, full {full} KiB, drained {} KiB more than before", left());
+        assert!(returned, "{what}: {} of {} KiB are kept", left(), full - before);
+    }
+}
