@@ -139,6 +139,7 @@ fn push_header(out: &mut Vec<u8>, length: usize) {
         }
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
