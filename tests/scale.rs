@@ -72,7 +72,8 @@ fn five_thousand_idle_workers_are_served_and_leave_nothing_behind() {
     println!("{count} connections in {:?}: {crowded_memory} KiB, {each:.1} KiB each", begun.elapsed());
     assert!(crowded_threads >= threads + count, "{crowded_threads} threads");
     assert_eq!(figure(&client(address), "connections") as u64, count + 2);
-    assert!(each < 40.0, "{each} KiB for each idle connection");
+    let bound = if cfg!(debug_assertions) { 32.0 } else { 16.0 };
+    assert!(each < bound, "{each} KiB for each idle connection");
 
     let begun = Instant::now();
     for number in 0..100 {
@@ -88,9 +89,21 @@ fn five_thousand_idle_workers_are_served_and_leave_nothing_behind() {
     assert_eq!(crowd.line(), "left");
     wait_until("all threads have ended", || status(hub.id(), "Threads") <= threads);
     let left = || status(hub.id(), "VmRSS").saturating_sub(memory);
-    let returned = eventually(PATIENCE, || left() < 4 << 10);
-    println!("when they have left: {} KiB more than before", left());
-    assert!(returned, "{} KiB are kept", left());
+    let most = (crowded_memory - memory) / 4;
+    let returned = eventually(PATIENCE, || left() < most);
+    let first = left();
+    println!("when they have left: {first} KiB more than before");
+    assert!(returned, "{first} KiB are kept");
+
+    // What the C library keeps of that is for the next ones: it does not grow.
+    let mut crowd = Process::start_limited("crowd", Some(address), Some(room));
+    crowd.line_within(Duration::from_secs(60));
+    crowd.tell("leave");
+    assert_eq!(crowd.line(), "left");
+    wait_until("all threads have ended again", || status(hub.id(), "Threads") <= threads);
+    let returned = eventually(PATIENCE, || left() < first + most / 4);
+    println!("when as many have come and left again: {} KiB", left());
+    assert!(returned, "{} KiB after {first} KiB", left());
 }
 
 #[test]
@@ -107,10 +120,10 @@ fn the_memory_of_a_large_backlog_is_given_back_when_it_is_drained() {
     {
         let before = status(hub.id(), "VmRSS");
         let item = Value::Bytes(vec![7; size]);
-        let batch = (4 << 20) / (size + 64).max(1);
+        let batch = ((64 << 10) / size).max(1);
         let mut left = count;
         while left > 0 {
-            let some = left.min(batch.max(1));
+            let some = left.min(batch);
             assert_eq!(putter.put_many(vec![item.clone(); some], None).unwrap(), some);
             left -= some;
         }
@@ -118,11 +131,11 @@ fn the_memory_of_a_large_backlog_is_given_back_when_it_is_drained() {
         assert!(full - before > (count * size) as u64 >> 10, "{what}: {full} KiB");
         let mut got = 0;
         while got < count {
-            got += getter.get_many(batch.max(1), None).unwrap().len();
+            got += getter.get_many(batch, None).unwrap().len();
         }
         assert_eq!(getter.qsize().unwrap(), 0);
         let left = || status(hub.id(), "VmRSS").saturating_sub(before);
-        let returned = eventually(Duration::from_secs(3), || left() < 12 << 10);
+        let returned = eventually(Duration::from_secs(1), || left() < 12 << 10);
         println!("{what}: {before} KiB, full {full} KiB, drained {} KiB more than before", left());
         assert!(returned, "{what}: {} of {} KiB are kept", left(), full - before);
     }

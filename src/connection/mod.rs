@@ -60,6 +60,11 @@ impl AuthKey {
         Self { allow_legacy: false, ..self }
     }
 
+    /// Whether [`sha256_only`](Self::sha256_only) was said.
+    pub fn is_sha256_only(&self) -> bool {
+        !self.allow_legacy
+    }
+
     /// The key's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes

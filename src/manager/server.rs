@@ -13,6 +13,7 @@ use crate::manager::members::{Members, Membership};
 use crate::manager::objects::{Objects, Registry};
 use crate::manager::options::Options;
 use crate::manager::session;
+use crate::memory::tidy;
 use crate::pickle::Value;
 
 /// The stack of a connection's thread, in bytes. Only the pages that are touched cost memory: about 8 KiB
@@ -75,7 +76,10 @@ impl Hub {
             ("uptime".into(), self.started.elapsed().as_secs_f64().into()),
             ("max_message".into(), self.options.max_message.into()),
             ("handshake_timeout".into(), self.options.handshake_timeout.as_secs_f64().into()),
+            ("write_timeout".into(), self.options.write_timeout.as_secs_f64().into()),
             ("data_only".into(), self.options.data_only.into()),
+            ("sha256_only".into(), self.key.is_sha256_only().into()),
+            ("remote_shutdown".into(), self.options.remote_shutdown.into()),
         ];
         figures.extend(self.members.stats());
         figures.push(("objects".into(), self.objects.stats()));
@@ -221,4 +225,6 @@ fn serve(hub: &Arc<Hub>, membership: Membership, stream: Arc<TcpStream>, peer: S
             }
         }
     }
+    drop(membership);
+    tidy();
 }
