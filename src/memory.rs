@@ -39,8 +39,10 @@ impl Buffer {
             return None;
         }
         let mut spares = SPARES.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = spares.iter().position(|spare| spare.capacity() >= capacity)?;
-        Some(Self(spares.swap_remove(index)))
+        // In one that is much too large, the message would have to be copied to be kept.
+        let fits = capacity..=capacity + capacity / 2;
+        let index = spares.iter().position(|spare| fits.contains(&spare.capacity()))?;
+        Some(Self(spares.remove(index)))
     }
 
     /// The bytes, to be freed like any others.
@@ -61,14 +63,16 @@ impl Drop for Buffer {
             return;
         }
         self.0.clear();
-        let mut spares = SPARES.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept: usize = spares.iter().map(Vec::capacity).sum();
-        if kept + self.0.capacity() <= SPARE {
-            spares.push(mem::take(&mut self.0));
-        } else {
-            drop(spares);
-            self.0.shrink_to(1);
+        let mut surplus = vec![mem::take(&mut self.0)];
+        if surplus[0].capacity() <= SPARE {
+            let mut spares = SPARES.lock().unwrap_or_else(PoisonError::into_inner);
+            spares.append(&mut surplus);
+            // The oldest go first: they may be of a size that nobody sends any more.
+            while spares.iter().map(Vec::capacity).sum::<usize>() > SPARE {
+                surplus.push(spares.remove(0));
+            }
         }
+        surplus.iter_mut().for_each(|spare| spare.shrink_to(1));
     }
 }
 
@@ -95,9 +99,13 @@ mod tests {
         drop(buffers);
         let kept: usize = SPARES.lock().unwrap().iter().map(Vec::capacity).sum();
         assert!(kept <= SPARE, "{kept} bytes are kept");
-        let spare = Buffer::spare(MAPPED).expect("one of them");
-        assert!(spare.is_empty() && spare.capacity() >= MAPPED);
+        let spare = Buffer::spare(1 << 20).expect("one of them");
+        assert!(spare.is_empty() && spare.capacity() >= 1 << 20);
         assert!(Buffer::spare(1 << 30).is_none());
+        // Of a size that no other test here has.
+        assert!(Buffer::spare(690_000).is_none(), "those that are left are much too large");
+        drop(Buffer::from(Vec::with_capacity(690_000)));
+        assert!(Buffer::spare(690_000).is_some(), "the latest size counts");
         assert!(Buffer::spare(10).is_none());
     }
 }
