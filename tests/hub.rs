@@ -361,7 +361,57 @@ fn what_a_worker_was_not_done_with_is_delivered_again_and_then_given_up() {
     boss.task_done().unwrap();
     boss.join().unwrap();
     let error = boss.task_done().unwrap_err().to_string();
-    assert!(error.contains("this connection has no item"), "{error}");
+    assert!(error.contains("this connection has not so many items"), "{error}");
+}
+
+#[test]
+fn several_are_done_at_once_or_none() {
+    let hub = hub(Options::default());
+    for name in ["get_task_queue", "get_careful_queue"] {
+        let mut queue = hub.queue(name).unwrap();
+        assert_eq!(queue.redelivers().unwrap(), name == "get_careful_queue");
+        queue.put(1).unwrap();
+        queue.put(2).unwrap();
+        assert_eq!(queue.get_many(5, None).unwrap().len(), 2);
+        let error = queue.task_done_many(3).unwrap_err().to_string();
+        assert!(error.contains("task_done() called too many times"), "{error}");
+        assert_eq!(figure(&hub, name, "unfinished"), 2);
+        queue.task_done_many(2).unwrap();
+        queue.task_done_many(0).unwrap();
+        let error = queue.proxy().call("task_done", &[(-1).into()]).unwrap_err().to_string();
+        assert!(error.starts_with("ValueError: 'count'"), "{error}");
+        queue.join().unwrap();
+    }
+}
+
+#[test]
+fn put_many_takes_its_items_by_name_too() {
+    let hub = hub(Options::default());
+    let mut queue = hub.queue("get_careful_queue").unwrap();
+    let nested = Value::List(vec![1.into(), ("a", "a").into()]);
+    for items in [
+        Value::List(vec![nested.clone(), "items".into()]),
+        Value::Tuple(vec![nested.clone(), "items".into()]),
+    ] {
+        let put = queue.proxy().call_with("put_many", &[], &[("items", items), ("block", false.into())]);
+        assert_eq!(put.unwrap(), 2.into());
+        assert_eq!((queue.get().unwrap(), queue.get().unwrap()), (nested.clone(), "items".into()));
+    }
+    let error = queue.proxy().call_with("put_many", &[], &[("items", "text".into())]).unwrap_err();
+    assert!(error.to_string().starts_with("TypeError: put_many() needs a list"), "{error}");
+}
+
+#[test]
+fn one_get_many_takes_so_many_items_and_bytes_and_no_more() {
+    let hub = hub(Options::default());
+    let mut queue = hub.queue("get_careful_queue").unwrap();
+    queue.put_all(0..5000).unwrap();
+    assert_eq!(queue.get_many(usize::MAX >> 1, None).unwrap().len(), 4096);
+    assert_eq!(queue.get_many(5000, None).unwrap().len(), 904);
+    let lengths = [400_000, 400_000, 400_000, 3_000_000, 10];
+    queue.put_all(lengths.map(|length| "x".repeat(length))).unwrap();
+    let got = [(); 4].map(|()| queue.get_many(10, None).unwrap().len());
+    assert_eq!(got, [2, 1, 1, 1]);
 }
 
 #[test]
@@ -402,6 +452,25 @@ fn a_bound_on_bytes_holds_puts_back_and_refuses_what_can_never_fit() {
     queue.try_put(item).unwrap();
     let error = queue.put("x".repeat(20_000)).unwrap_err().to_string();
     assert!(error.starts_with("ValueError"), "{error}");
+}
+
+#[test]
+fn what_a_redelivering_queue_keeps_for_its_clients_counts_as_memory() {
+    let mut hub = BaseManager::new("127.0.0.1:0", KEY);
+    let careful =
+        QueueOptions { maxsize: 1, max_bytes: Some(10_000), redelivery: Some(Redelivery::default()) };
+    hub.register("get_task_queue", SharedQueue::with_options(careful));
+    hub.start().unwrap();
+    let mut queue = tasks(&hub);
+    let item = "x".repeat(4000);
+    for _ in 0..2 {
+        // Its slot is free as soon as it was got.
+        queue.try_put(item.clone()).unwrap();
+        queue.get().unwrap();
+    }
+    assert!(matches!(queue.try_put(item.clone()), Err(Error::Full)));
+    queue.task_done().unwrap();
+    queue.try_put(item).unwrap();
 }
 
 #[test]

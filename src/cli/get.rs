@@ -29,7 +29,9 @@ options:
     access_help!(),
     "
 Items that cannot be printed because nobody reads any more, as in `netq get tasks -n 9999 | head`, go back to
-the end of the queue (exit code 1); those that `head` was sent and did not read are gone.
+the end of the queue (exit code 1); those that `head` was sent and did not read are gone. A queue that
+redelivers is told task_done() for what was printed, and gets the rest back at its front; if this process is
+killed in between, items that were printed come again.
 
 example:
   netq get results --authkey-file key --follow --timeout 60 > results.txt
@@ -55,6 +57,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let hub = get.access.hub(retry(get.timeout.map_or(patience, |timeout| timeout.min(patience))))?;
     let mut queue = hub.queue(&get.name)?;
     let batches = queue.proxy().exposed().iter().any(|method| method == "get_many");
+    let redelivers = queue.redelivers()?;
     let mut left = get.count;
     while left != Some(0) {
         let result = match batches {
@@ -72,7 +75,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
             Err(error) => return Err(Failure::about(format_args!("'{}'", get.name), &error)),
         };
         left = left.map(|left| left.saturating_sub(items.len()));
-        print(items, &get, &mut queue)?;
+        print(items, &get, &mut queue, redelivers)?;
     }
     Ok(())
 }
@@ -111,29 +114,40 @@ fn get_one(queue: &mut QueueProxy, timeout: Option<Duration>) -> Result<Value, E
     }
 }
 
-fn print(items: Vec<Value>, get: &Get, queue: &mut QueueProxy) -> Result<(), Failure> {
+/// Prints items. What cannot be printed goes back.
+fn print(items: Vec<Value>, get: &Get, queue: &mut QueueProxy, redelivers: bool) -> Result<(), Failure> {
+    let total = items.len();
     let mut items = items.into_iter();
-    while let Some(item) = items.next() {
-        // Item by item, because of a larger write nobody would know how much was done.
-        if let Err(error) = out::write(line(&item, get.literal).as_bytes()) {
-            let rest: Vec<Value> = [item].into_iter().chain(items).collect();
-            let total = rest.len();
-            let back = rest.into_iter().map_while(|item| queue.try_put(item).ok()).count();
-            let name = &get.name;
-            let why = match error.kind() {
-                ErrorKind::BrokenPipe => "nobody reads standard output any more".to_owned(),
-                _ => format!("cannot write to standard output: {error}"),
-            };
-            return Err(Failure::failed(match total - back {
-                0 => format!("{why}: of what was taken, {back} went back to the end of '{name}'"),
-                lost => format!(
-                    "{why}: of what was taken, {back} went back to the end of '{name}', and {lost} are lost: \
-                     '{name}' takes no more"
-                ),
-            }));
-        }
+    // Item by item, because of a larger write nobody would know how much was done.
+    let failed = items
+        .by_ref()
+        .find_map(|item| out::write(line(&item, get.literal).as_bytes()).err().map(|error| (item, error)));
+    let left = items.len() + usize::from(failed.is_some());
+    if redelivers {
+        queue.task_done_many(total - left).unwrap_or_else(|error| {
+            out::note(&format!("what was printed may come again: task_done(): {error}"));
+        });
     }
-    Ok(())
+    let Some((item, error)) = failed else { return Ok(()) };
+    let name = &get.name;
+    let why = match error.kind() {
+        ErrorKind::BrokenPipe => "nobody reads standard output any more".to_owned(),
+        _ => format!("cannot write to standard output: {error}"),
+    };
+    if redelivers {
+        // It does so by itself, as soon as this process has ended.
+        return Err(Failure::failed(format!(
+            "{why}: of what was taken, {left} go back to the front of '{name}'"
+        )));
+    }
+    let back = [item].into_iter().chain(items).map_while(|item| queue.try_put(item).ok()).count();
+    Err(Failure::failed(match left - back {
+        0 => format!("{why}: of what was taken, {back} went back to the end of '{name}'"),
+        lost => format!(
+            "{why}: of what was taken, {back} went back to the end of '{name}', and {lost} are lost: \
+             '{name}' takes no more"
+        ),
+    }))
 }
 
 fn line(item: &Value, literal: bool) -> String {

@@ -14,6 +14,7 @@ mod get;
 mod key;
 mod lines;
 mod out;
+mod plan;
 mod program;
 mod put;
 mod serve;
@@ -21,6 +22,7 @@ mod shutdown;
 mod spec;
 mod stat;
 mod table;
+mod units;
 mod work;
 
 use std::ffi::OsString;

@@ -1,28 +1,35 @@
 //! `netq serve`: the hub.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use netq::{AuthKey, BaseManager, Options, SharedQueue};
+use netq::{AuthKey, BaseManager, Options};
 
 use super::address;
 use super::args::{Arg, Args};
 use super::failure::Failure;
 use super::key::{Key, KeyOptions};
 use super::out;
-use super::spec::{FACTORIES, QueueSpec};
+use super::plan::{Plan, default_memory};
+use super::spec::QueueSpec;
 
 /// What `netq serve --help` prints.
 pub const HELP: &str = concat!(
     "\
 netq serve: serve queues to Python and Rust programs until stopped
 
-usage: netq serve [OPTION]... NAME[:MAXSIZE]...
+usage: netq serve [OPTION]... NAME[:MAXSIZE][,redeliver][,lease=SECONDS][,attempts=N]...
 
-Serves a queue under each NAME, of at most MAXSIZE items (default 0: no bound), and the factories Queue and
-JoinableQueue, which make a new queue for each who asks. Stop it with Ctrl-C or `netq shutdown`; what is in
-the queues then is gone. Prints `netq: listening on ADDR` once it accepts connections.
+Serves a queue under each NAME, of at most MAXSIZE items (default 0: any number), and the factories Queue and
+JoinableQueue, which make a new queue for each who asks, up to 16 at a time. Stop it with Ctrl-C or `netq
+shutdown`; what is in the queues then is gone. Prints `netq: listening on ADDR` once it accepts connections.
+
+options of a queue, behind its name and a comma:
+  redeliver             keep what a client got until its connection calls task_done(); when the connection
+                        ends, what is not done goes back to the front. Items can come twice, none is lost
+  lease=SECONDS         with redeliver: an item that is not done after this time goes back too
+  attempts=N            with redeliver: an item that would be delivered again for more than the Nth time goes
+                        to the queue NAME_dead instead, which is served too and has no bound at all
 
 options:
   --listen ADDR         where to listen, HOST:PORT or a PORT of this machine only (default 127.0.0.1:8001);
@@ -32,6 +39,10 @@ options:
   --max-connections N   refuse more connections than N (default 10000)
   --max-strangers N     keep at most N connections that have not shown the key yet (default 256)
   --max-message SIZE    refuse longer messages, such as 512K, 32M, 1G (default 128M)
+  --memory SIZE         keep at most so many bytes of items (default: half of the machine's memory). Each NAME
+                        has an equal share, and one more is for the queues of the factories, a 16th for each.
+                        A put that would pass its queue's share waits, as if the queue were full. Not in it:
+                        NAME_dead, which never refuses, and the messages on their way
   --data-only           refuse items whose pickles can run code where they are loaded, such as instances of
                         classes: workers are then safe from whoever may put
   --sha256-only         refuse HMAC-MD5, which is what Python 3.11 and older prove their key with
@@ -41,7 +52,7 @@ options:
     crate::cli::key::key_help!(),
     "
 example:
-  netq serve --authkey-file key --listen 127.0.0.1:8001 tasks:100 results
+  netq serve --authkey-file key --listen 127.0.0.1:8001 tasks:100,redeliver,attempts=3 results
 "
 );
 
@@ -54,7 +65,7 @@ struct Serve {
     sha256_only: bool,
     quiet: bool,
     options: Options,
-    queues: Vec<QueueSpec>,
+    plan: Plan,
 }
 
 /// Runs the command.
@@ -69,17 +80,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let log: Arc<dyn Fn(&str) + Send + Sync> =
         if serve.quiet { Arc::new(|_| {}) } else { Arc::new(out::note) };
     manager.set_options(Options { log, ..serve.options });
-    for queue in &serve.queues {
-        manager.register(&queue.name, SharedQueue::new(queue.maxsize));
-    }
-    for factory in FACTORIES {
-        manager.register_factory(factory, |call| {
-            let [maxsize] = call.bind(["maxsize"], 0)?;
-            // To Python's queues a negative bound is none.
-            let maxsize = call.int(maxsize, 0)?.max(0);
-            Ok(SharedQueue::new(usize::try_from(maxsize).unwrap_or(0)))
-        });
-    }
+    serve.plan.register(&mut manager);
     let server = manager.get_server()?;
     let address = server.address();
     if is_weak(&key, address) {
@@ -88,52 +89,41 @@ pub fn run(args: Args) -> Result<(), Failure> {
         ));
     }
     // Who started the hub may read the first line and no more: that is no reason to stop.
-    let _ = out::write(announcement(address, &serve.queues, &key).as_bytes());
+    let _ = out::write(announcement(address, &serve.plan, &key).as_bytes());
     server.serve_forever();
     Ok(())
 }
 
 fn parse(mut args: Args) -> Result<Serve, Failure> {
-    let mut serve = Serve {
-        address: address::DEFAULT.to_owned(),
-        key: KeyOptions::default(),
-        sha256_only: false,
-        quiet: false,
-        options: Options::default(),
-        queues: Vec::new(),
-    };
-    let mut names = BTreeSet::new();
+    let mut address = address::DEFAULT.to_owned();
+    let mut key = KeyOptions::default();
+    let (mut sha256_only, mut quiet) = (false, false);
+    let mut options = Options::default();
+    let (mut queues, mut memory) = (Vec::new(), None);
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Option(option) => match option.as_str() {
-                "--listen" => serve.address = address::parse(&mut args)?,
-                "--handshake-timeout" => serve.options.handshake_timeout = args.seconds()?,
-                "--max-connections" => serve.options.max_connections = args.number(1)?,
-                "--max-strangers" => serve.options.max_strangers = args.number(1)?,
-                "--max-message" => serve.options.max_message = args.size()?,
-                "--data-only" => serve.options.data_only = true,
-                "--sha256-only" => serve.sha256_only = true,
-                "--no-remote-shutdown" => serve.options.remote_shutdown = false,
-                "--quiet" => serve.quiet = true,
-                _ if serve.key.option(&option, &mut args)? => {}
+                "--listen" => address = address::parse(&mut args)?,
+                "--handshake-timeout" => options.handshake_timeout = args.seconds()?,
+                "--max-connections" => options.max_connections = args.number(1)?,
+                "--max-strangers" => options.max_strangers = args.number(1)?,
+                "--max-message" => options.max_message = args.size()?,
+                "--data-only" => options.data_only = true,
+                "--memory" => memory = Some(args.size()?),
+                "--sha256-only" => sha256_only = true,
+                "--no-remote-shutdown" => options.remote_shutdown = false,
+                "--quiet" => quiet = true,
+                _ if key.option(&option, &mut args)? => {}
                 _ => return Err(args.unknown()),
             },
-            Arg::Word(word) => {
-                let queue = QueueSpec::parse(&args.utf8(word)?)?;
-                if !names.insert(queue.name.clone()) {
-                    return Err(Failure::usage(format!(
-                        "queue '{}' is named twice: leave one out",
-                        queue.name
-                    )));
-                }
-                serve.queues.push(queue);
-            }
+            Arg::Word(word) => queues.push(QueueSpec::parse(&args.utf8(word)?)?),
         }
     }
-    match serve.queues.is_empty() {
-        true => Err(args.missing("the name of a queue")),
-        false => Ok(serve),
+    if queues.is_empty() {
+        return Err(args.missing("the name of a queue"));
     }
+    let plan = Plan::new(queues, memory.unwrap_or_else(default_memory))?;
+    Ok(Serve { address, key, sha256_only, quiet, options, plan })
 }
 
 /// Whether somebody elsewhere may find the key by trying.
@@ -142,24 +132,16 @@ fn is_weak(key: &Key, address: SocketAddr) -> bool {
 }
 
 /// Where the hub is, what it serves, and how a Python program gets there.
-fn announcement(address: SocketAddr, queues: &[QueueSpec], key: &Key) -> String {
-    let mut text = format!("netq: listening on {address}\n");
-    for queue in queues {
-        let bound = match queue.maxsize {
-            0 => "no bound".to_owned(),
-            maxsize => format!("maxsize {maxsize}"),
-        };
-        text += &format!("netq: queue {} ({bound})\n", queue.name);
-    }
+fn announcement(address: SocketAddr, plan: &Plan, key: &Key) -> String {
+    let mut text = format!("netq: listening on {address}\n{}", plan.describe());
     let ip = address.ip();
     // A hub that listens on all addresses is at none of them in particular.
     let host = if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
     let elsewhere = if ip.is_unspecified() { "  # elsewhere: this machine's name" } else { "" };
     let import_os = if key.python.contains("os.") { "import os\n" } else { "" };
-    let register: String =
-        queues.iter().map(|queue| format!("QueueManager.register('{}')\n", queue.name)).collect();
+    let register: String = plan.names().map(|name| format!("QueueManager.register('{name}')\n")).collect();
     // `parse` has made sure that there is a queue.
-    let first = queues.first().map_or("", |queue| queue.name.as_str());
+    let first = plan.names().next().unwrap_or_default();
     text += &format!(
         "\nfrom Python:\n\n\
          {import_os}from multiprocessing.managers import BaseManager\n\n\
@@ -208,14 +190,13 @@ mod tests {
         assert_eq!(options.handshake_timeout.as_secs_f64(), 2.5);
         assert!(options.data_only && !options.remote_shutdown);
         assert_eq!(serve.address, "127.0.0.1:9000");
-        assert_eq!(serve.queues.len(), 2);
+        assert_eq!(serve.plan.names().count(), 2);
     }
 
     #[test]
-    fn queues_are_needed_and_have_different_names() {
+    fn queues_are_needed() {
         let message = |words: &[&str]| parsed(words).map(|_| ()).unwrap_err().message().to_owned();
         assert!(message(&[]).contains("the name of a queue is missing"));
-        assert!(message(&["a:1", "b", "a"]).contains("'a' is named twice"));
         assert!(message(&["a", "--frob"]).contains("unknown option --frob"));
     }
 
@@ -230,14 +211,16 @@ mod tests {
 
     #[test]
     fn announcement_is_a_python_program_for_this_hub() {
-        let queues = [QueueSpec::parse("tasks:10").unwrap(), QueueSpec::parse("results").unwrap()];
+        let queues = ["tasks:10,redeliver,attempts=2", "results"].map(|spec| QueueSpec::parse(spec).unwrap());
+        let plan = Plan::new(queues.into(), 3 << 20).unwrap();
         let key = Key { bytes: vec![], python: "os.environ['NETQ_AUTHKEY'].encode()".into() };
-        let text = announcement("0.0.0.0:8001".parse().unwrap(), &queues, &key);
+        let text = announcement("0.0.0.0:8001".parse().unwrap(), &plan, &key);
         for part in [
-            "netq: listening on 0.0.0.0:8001\nnetq: queue tasks (maxsize 10)\nnetq: queue results (no bound)\n",
+            "netq: listening on 0.0.0.0:8001\nnetq: queue tasks (maxsize 10, memory 1M, redeliver, ",
+            "netq: queue results (any number of items, memory 1M)\n",
             "import os\n",
             "class QueueManager(BaseManager):\n    pass\n",
-            "QueueManager.register('tasks')\nQueueManager.register('results')\n",
+            "QueueManager.register('tasks_dead')\nQueueManager.register('results')\n",
             "('127.0.0.1', 8001)",
             "tasks = manager.tasks()\n",
         ] {

@@ -1,14 +1,27 @@
-//! `NAME[:MAXSIZE]`: a queue as `netq serve` is told about it.
+//! `NAME[:MAXSIZE][,redeliver][,lease=SECONDS][,attempts=N]`: a queue as `netq serve` is told about it.
+
+use std::time::Duration;
 
 use super::failure::Failure;
 
 /// A queue that is to be served.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QueueSpec {
     /// What clients call it. In Python: `manager.NAME()`.
     pub name: String,
     /// How many items it holds at most; 0 is without a bound.
     pub maxsize: usize,
+    /// Set if it delivers again what clients are not done with.
+    pub redelivery: Option<RedeliverySpec>,
+}
+
+/// How a queue delivers again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RedeliverySpec {
+    /// When an item is taken back even though its client is still there.
+    pub lease: Option<Duration>,
+    /// How often an item is delivered again before it is given up.
+    pub attempts: Option<u32>,
 }
 
 /// The names that a hub registers by itself.
@@ -24,7 +37,7 @@ const KEYWORDS: [&str; 35] = [
 ];
 
 impl QueueSpec {
-    /// Parses `NAME[:MAXSIZE]`.
+    /// Parses `NAME[:MAXSIZE][,OPTION]...`.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = |why: String| Failure::usage(format!("queue '{text}': {why}"));
         // A comma is where a queue's options begin.
@@ -42,10 +55,53 @@ impl QueueSpec {
             })?,
             None => 0,
         };
-        if let Some(option) = options.and_then(|options| options.split(',').next()) {
-            return Err(wrong(format!("unknown option '{option}': leave it out")));
+        let redelivery = options.map_or(Ok(None), redelivery).map_err(wrong)?;
+        Ok(Self { name: name.to_owned(), maxsize, redelivery })
+    }
+
+    /// Where its items go that it gives up, if it does.
+    pub fn dead_name(&self) -> Option<String> {
+        self.redelivery.as_ref()?.attempts.map(|_| format!("{}_dead", self.name))
+    }
+}
+
+/// Parses `redeliver,lease=SECONDS,attempts=N`, in any order, of which all but the first need it.
+fn redelivery(options: &str) -> Result<Option<RedeliverySpec>, String> {
+    let mut spec = RedeliverySpec::default();
+    let mut seen: Vec<&str> = Vec::new();
+    for option in options.split(',') {
+        let (name, value) =
+            option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
+        match (name, value) {
+            ("redeliver", None) => {}
+            ("lease", Some(value)) => {
+                let lease = value.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
+                spec.lease = Some(lease.filter(|lease| !lease.is_zero()).ok_or_else(|| {
+                    format!("'{value}' is not a number of seconds: give more than 0, such as lease=60")
+                })?);
+            }
+            ("attempts", Some(value)) => {
+                let attempts = value.parse().ok().filter(|&attempts| attempts > 0);
+                spec.attempts = Some(attempts.ok_or_else(|| {
+                    format!("'{value}' is not a number of attempts: give at least 1, such as attempts=3")
+                })?);
+            }
+            ("redeliver", Some(_)) => return Err("'redeliver' takes no value: leave it out".into()),
+            ("lease" | "attempts", None) => return Err(format!("'{name}' needs a value: give {name}=3")),
+            _ => {
+                return Err(format!(
+                    "unknown option '{option}': there are redeliver, lease=SECONDS and attempts=N"
+                ));
+            }
         }
-        Ok(Self { name: name.to_owned(), maxsize })
+        if seen.contains(&name) {
+            return Err(format!("'{name}' is given twice: leave one out"));
+        }
+        seen.push(name);
+    }
+    match seen.contains(&"redeliver") {
+        true => Ok(Some(spec)),
+        false => Err(format!("'{}' is about redelivery: add redeliver", seen.join("' and '"))),
     }
 }
 
@@ -75,10 +131,22 @@ mod tests {
 
     #[test]
     fn name_may_have_a_bound() {
-        let spec = |name: &str, maxsize| QueueSpec { name: name.into(), maxsize };
+        let spec = |name: &str, maxsize| QueueSpec { name: name.into(), maxsize, redelivery: None };
         assert_eq!(QueueSpec::parse("tasks").unwrap(), spec("tasks", 0));
         assert_eq!(QueueSpec::parse("get_task_queue:10").unwrap(), spec("get_task_queue", 10));
         assert_eq!(QueueSpec::parse("_größe2:0").unwrap(), spec("_größe2", 0));
+    }
+
+    #[test]
+    fn redelivery_has_options_in_any_order() {
+        let redelivery = |text: &str| QueueSpec::parse(text).unwrap().redelivery;
+        assert_eq!(redelivery("a:5,redeliver"), Some(RedeliverySpec::default()));
+        let all = RedeliverySpec { lease: Some(Duration::from_millis(1500)), attempts: Some(3) };
+        for text in ["a,redeliver,lease=1.5,attempts=3", "a,attempts=3,lease=1.5,redeliver"] {
+            assert_eq!(redelivery(text), Some(all.clone()));
+        }
+        assert_eq!(QueueSpec::parse("a,redeliver,attempts=1").unwrap().dead_name().unwrap(), "a_dead");
+        assert_eq!(QueueSpec::parse("a,redeliver,lease=1").unwrap().dead_name(), None);
     }
 
     #[test]
@@ -97,6 +165,18 @@ mod tests {
             ("tasks:ten", "such as tasks:100"),
             ("tasks:10,fast", "unknown option 'fast'"),
             ("tasks,", "unknown option ''"),
+            ("tasks,redeliver,", "unknown option ''"),
+            ("tasks,redeliver=1", "takes no value"),
+            ("tasks,redeliver,redeliver", "'redeliver' is given twice"),
+            ("tasks,redeliver,lease=1,lease=2", "'lease' is given twice"),
+            ("tasks,lease=5", "'lease' is about redelivery: add redeliver"),
+            ("tasks,lease=5,attempts=2", "'lease' and 'attempts' is about redelivery"),
+            ("tasks,redeliver,lease", "needs a value"),
+            ("tasks,redeliver,lease=0", "more than 0"),
+            ("tasks,redeliver,lease=-1", "more than 0"),
+            ("tasks,redeliver,lease=nan", "more than 0"),
+            ("tasks,redeliver,attempts=0", "at least 1"),
+            ("tasks,redeliver,attempts=many", "at least 1"),
         ] {
             let failure = QueueSpec::parse(text).unwrap_err();
             assert_eq!(failure.code(), 2);

@@ -11,6 +11,7 @@ use super::args::{Arg, Args};
 use super::failure::Failure;
 use super::out;
 use super::table::Table;
+use super::units::{duration, size};
 
 /// What `netq stat --help` prints.
 pub const HELP: &str = concat!(
@@ -19,10 +20,12 @@ netq stat: show a hub's queues and figures
 
 usage: netq stat [OPTION]...
 
-Prints a line about the hub and a table of its objects. Of a queue: proxies that refer to it, connections
-that use it, items and bytes in it, items put, got, and returned because their worker died, clients that wait
-in get() and in put(), and items for which task_done() was not called yet. Of a manager that is CPython's,
-prints what its debug_info says.
+Prints the hub's figures and limits, and a table of its objects. Of a queue: proxies that refer to it (refs),
+connections that use it (conns), items in it and their bytes, each with its bound where it has one, whether it
+redelivers, after which lease and how often, items that are out at clients and may come back, items put, got,
+and returned because their client died or was not done in time, clients that wait in get() (getters) and in
+put() (putters), and items for which task_done() was not called yet. Of a manager that is CPython's, prints
+what its debug_info says.
 
 options:
   --watch [S]           again every S seconds (default 1), until stopped
@@ -75,42 +78,69 @@ fn report(manager: &BaseManager) -> Result<String, Failure> {
 fn describe(address: &str, figures: &Value) -> String {
     let figure = |name| get(figures, name).map_or_else(|| "?".to_owned(), plain);
     let seconds = |name| number(figures, name).map_or_else(|| "?".to_owned(), duration);
-    let limit = number(figures, "max_message").map_or_else(|| "?".to_owned(), bytes);
-    let data_only = matches!(get(figures, "data_only"), Some(Value::Bool(true)));
+    let limit = number(figures, "max_message").map_or_else(|| "?".to_owned(), |bytes| size(bytes as u64));
+    let either = |name, yes, no| match get(figures, name) {
+        Some(Value::Bool(true)) => yes,
+        Some(Value::Bool(false)) => no,
+        _ => "?",
+    };
     let header = format!(
-        "netq {} at {address}, up {}; connections {}/{}, strangers {}/{}, refused {}, evicted {}, failed \
-         handshakes {}; messages up to {limit}, handshakes up to {}{}\n",
+        "netq {} at {address}, up {}\n\
+         connections {}/{}, strangers {}/{}; accepted {}, refused {}, evicted {}, failed handshakes {}\n\
+         messages up to {limit}, {}; handshakes within {}, by {}\n\
+         replies read within {}; {}\n",
         figure("version"),
         seconds("uptime"),
         figure("connections"),
         figure("max_connections"),
         figure("strangers"),
         figure("max_strangers"),
+        figure("accepted"),
         figure("refused"),
         figure("evicted"),
         figure("failed_handshakes"),
+        either("data_only", "data only", "of any objects"),
         seconds("handshake_timeout"),
-        if data_only { ", data only" } else { "" },
+        either("sha256_only", "SHA-256 only", "SHA-256 or MD5"),
+        seconds("write_timeout"),
+        either("remote_shutdown", "clients may stop the hub", "no client may stop the hub"),
     );
     let Some(Value::List(objects)) = get(figures, "objects") else { return header };
     let rows = objects.iter().filter_map(|object| match object {
-        // A column that would be empty is left out.
-        Value::Dict(cells) => Some(cells.iter().filter(|(_, value)| !value.is_none())),
+        Value::Dict(cells) => {
+            Some(cells.iter().filter_map(|(name, value)| cell(object, name, value)).collect())
+        }
         _ => None,
     });
-    let rows = rows.map(|cells| cells.map(|(name, value)| (heading(name), plain(value))).collect());
     format!("{header}\n{}", Table::new(rows.collect()))
 }
 
-/// A figure's name, short enough for all of them to stand side by side.
-fn heading(name: &Value) -> String {
-    match name.as_str() {
-        Some("references") => "refs".to_owned(),
-        Some("connections") => "conns".to_owned(),
-        Some("waiting_getters") => "getters".to_owned(),
-        Some("waiting_putters") => "putters".to_owned(),
-        _ => plain(name),
-    }
+/// A figure's heading and text, short enough for all of them to stand side by side; `None` for those that say
+/// nothing, or are told together with another one.
+fn cell(object: &Value, name: &Value, value: &Value) -> Option<(String, String)> {
+    let bytes = |name| number(object, name).map(|bytes| size(bytes as u64));
+    let of = |amount: String, bound: Option<String>| match bound {
+        Some(bound) => format!("{amount}/{bound}"),
+        None => amount,
+    };
+    let (heading, text) = match name.as_str() {
+        // An object's type is what its name is or begins with.
+        Some("type" | "maxsize" | "max_bytes") => return None,
+        Some("redelivers") if *value == Value::Bool(false) => return None,
+        _ if value.is_none() => return None,
+        Some("length") => {
+            let bound = number(object, "maxsize").filter(|&bound| bound > 0.0);
+            ("length", of(plain(value), bound.map(|bound| bound.to_string())))
+        }
+        Some("bytes") => ("bytes", of(bytes("bytes")?, bytes("max_bytes"))),
+        Some("lease") => ("lease", format!("{}s", number(object, "lease")?)),
+        Some("references") => ("refs", plain(value)),
+        Some("connections") => ("conns", plain(value)),
+        Some("waiting_getters") => ("getters", plain(value)),
+        Some("waiting_putters") => ("putters", plain(value)),
+        _ => return Some((plain(name), plain(value))),
+    };
+    Some((heading.to_owned(), text))
 }
 
 fn get<'v>(dict: &'v Value, name: &str) -> Option<&'v Value> {
@@ -135,68 +165,52 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn duration(seconds: f64) -> String {
-    let whole = seconds as u64;
-    let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{} s", (seconds * 10.0).round() / 10.0),
-        (0, 0, _) => format!("{minutes} min {} s", whole % 60),
-        (0, ..) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
-}
-
-fn bytes(size: f64) -> String {
-    let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let size = size as u64;
-    match units.into_iter().find(|(unit, _)| size >= *unit && size.is_multiple_of(*unit)) {
-        Some((unit, name)) => format!("{} {name}", size / unit),
-        None => format!("{size} bytes"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_and_sizes_are_readable() {
-        for (seconds, text) in [
-            (0.26, "0.3 s"),
-            (59.0, "59 s"),
-            (61.5, "1 min 1 s"),
-            (7261.0, "2 h 1 min"),
-            (90_000.0, "1 d 1 h"),
-        ] {
-            assert_eq!(duration(seconds), text);
-        }
-        for (size, text) in [(134_217_728.0, "128 MiB"), (524_288.0, "512 KiB"), (1000.0, "1000 bytes")] {
-            assert_eq!(bytes(size), text);
-        }
-    }
 
     #[test]
     fn report_has_a_line_for_the_hub_and_one_for_each_object() {
         let dict = |entries: &[(&str, Value)]| {
             Value::Dict(entries.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
         };
-        let queue = dict(&[("name", "tasks".into()), ("references", 3.into()), ("max_bytes", Value::None)]);
+        let queue = dict(&[
+            ("name", "tasks".into()),
+            ("type", "tasks".into()),
+            ("references", 3.into()),
+            ("length", 7.into()),
+            ("maxsize", 10.into()),
+            ("bytes", 700.into()),
+            ("max_bytes", (3 << 20).into()),
+            ("redelivers", true.into()),
+            ("lease", 2.5.into()),
+            ("attempts", Value::None),
+        ]);
+        let counter = dict(&[("name", "counter".into()), ("redelivers", false.into()), ("value", 5.into())]);
         let figures = dict(&[
             ("version", "0.1.0".into()),
             ("uptime", 61.0.into()),
             ("connections", 2.into()),
             ("max_connections", 10.into()),
             ("max_message", (1 << 20).into()),
-            ("objects", Value::List(vec![queue])),
+            ("handshake_timeout", 10.0.into()),
+            ("write_timeout", 60.0.into()),
+            ("data_only", true.into()),
+            ("sha256_only", false.into()),
+            ("remote_shutdown", false.into()),
+            ("objects", Value::List(vec![queue, counter])),
         ]);
-        let text = describe("127.0.0.1:8001", &figures);
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(
-            lines[0].starts_with("netq 0.1.0 at 127.0.0.1:8001, up 1 min 1 s; connections 2/10"),
-            "{text}"
-        );
-        assert!(lines[0].contains("messages up to 1 MiB"), "{text}");
-        assert_eq!(lines[1..], ["", "name   refs", "tasks     3"]);
+        let expected = "\
+netq 0.1.0 at 127.0.0.1:8001, up 1 min 1 s
+connections 2/10, strangers ?/?; accepted ?, refused ?, evicted ?, failed handshakes ?
+messages up to 1M, data only; handshakes within 10 s, by SHA-256 or MD5
+replies read within 1 min; no client may stop the hub
+
+name     refs  length   bytes  redelivers  lease  value
+tasks       3    7/10  700/3M  yes          2.5s      -
+counter     -       -       -  -               -      5
+";
+        assert_eq!(describe("127.0.0.1:8001", &figures), expected);
     }
 
     #[test]

@@ -39,7 +39,9 @@ impl std::fmt::Display for Table {
             .map(|column| {
                 let cells: Vec<String> = self.rows.iter().map(|row| cell(row, column)).collect();
                 let longest = cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);
-                let numbers = cells.iter().all(|cell| cell == "-" || cell.parse::<f64>().is_ok());
+                // `7/10` too; a missing cell is `-`.
+                let is_number = |cell: &String| cell.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+                let numbers = cells.iter().all(is_number);
                 (longest.max(self.headings[column].chars().count()), numbers)
             })
             .collect();

@@ -36,7 +36,11 @@ options:
     access_help!(),
     "
 When the hub restarts, workers wait for it. A result of which it is not known whether it arrived is put again:
-it may come twice, but it is not lost. A worker that is killed takes its item with it.
+it may come twice, but it is not lost. A command that fails has a result like any other: it is not run again.
+
+A worker that is killed takes its item with it, unless the queue was served with `redeliver`: then another one
+gets the item. The result is put before task_done() is called. So no item stays without a result, at whatever
+moment a worker is killed; if that is between the two, the item is done again and has two results.
 
 example:
   netq work tasks --authkey-file key --results results -j 4 -- convert {} -resize 50% {}.small.png
@@ -171,6 +175,7 @@ impl<'w> Worker<'w> {
         let outcome = work.program.run(&item);
         let failed = outcome.status != 0;
         let failure = format!("'{}' ended with status {} for {item}", work.program.name(), outcome.status);
+        // Before task_done(): a queue that redelivers then has the item again if this process is killed here.
         match (&mut self.results, &work.results) {
             (Some(results), Some(name)) => {
                 let about = format!("the result of {item} did not get into '{name}'");

@@ -76,7 +76,10 @@ impl Hub {
             ("uptime".into(), self.started.elapsed().as_secs_f64().into()),
             ("max_message".into(), self.options.max_message.into()),
             ("handshake_timeout".into(), self.options.handshake_timeout.as_secs_f64().into()),
+            ("write_timeout".into(), self.options.write_timeout.as_secs_f64().into()),
             ("data_only".into(), self.options.data_only.into()),
+            ("sha256_only".into(), self.key.is_sha256_only().into()),
+            ("remote_shutdown".into(), self.options.remote_shutdown.into()),
         ];
         figures.extend(self.members.stats());
         figures.push(("objects".into(), self.objects.stats()));

@@ -196,13 +196,12 @@ impl Session<'_> {
         let connection = &mut self.connection;
         match outcome {
             Outcome::Answer(Answer::Value(value), _) => send_value(connection, &value),
-            Outcome::Answer(mut answer, object) => {
+            Outcome::Answer(answer, object) => {
                 // If this fails, dropping the answer puts the items back.
                 match &answer {
                     Answer::Item(item) => send_item(connection, item)?,
                     items => send_items(connection, items.items().iter().map(|item| &**item))?,
                 }
-                answer.items_mut().iter_mut().for_each(|item| item.release_slot());
                 let rest = match object {
                     Some(object) => object.delivered(&self.caller, answer),
                     None => Some(answer),

@@ -68,8 +68,10 @@ pub(crate) fn encode_request(
     args: &[Value],
     kwargs: &[(&str, Value)],
 ) -> Vec<u8> {
+    // One allocation for most requests, instead of one for each time that the buffer doubles.
+    let mut out = Vec::with_capacity(256);
     // PROTO 4, MARK, the four parts, TUPLE, STOP.
-    let mut out = b"\x80\x04(".to_vec();
+    out.extend(b"\x80\x04(");
     let mut memo = 0;
     Value::from(ident).encode_into(&mut out, &mut memo);
     Value::from(method).encode_into(&mut out, &mut memo);
@@ -131,7 +133,13 @@ impl Reply {
         };
         let kind = walker.text(&frame, kind).unwrap_or_default();
         match kind {
-            "#RETURN" => Ok(Self::Return(opaque(walker, frame, result)?.into_value())),
+            "#RETURN" => Ok(Self::Return(match frame {
+                // Of a plain value, such as the reply to a put, nothing has to be taken out first.
+                Frame::Small(bytes) => {
+                    walker.decode_span(bytes, result).map_err(|error| error.to_string())?
+                }
+                large => opaque(walker, large, result)?.into_value(),
+            })),
             "#ERROR" => {
                 let error = opaque(walker, frame, result)?;
                 // An exception with a state or a constructor of its own is still named.

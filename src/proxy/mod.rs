@@ -231,7 +231,7 @@ impl Proxy {
 
     fn may_repeat(&self, method: &str) -> bool {
         match method {
-            "get" | "get_nowait" | "get_many" | "qsize" | "empty" | "full" | "join" => true,
+            "get" | "get_nowait" | "get_many" | "qsize" | "empty" | "full" | "join" | "redelivers" => true,
             "put" | "put_nowait" | "put_many" => self.remote.retry.repeat_puts,
             _ => false,
         }

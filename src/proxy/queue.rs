@@ -108,7 +108,7 @@ impl QueueProxy {
     /// are, are in order.
     pub fn put_all<T: Into<Value>>(&mut self, items: impl IntoIterator<Item = T>) -> Result<usize, Error> {
         let mut items = items.into_iter().map(Into::into);
-        if !self.proxy.exposed().iter().any(|name| name == "put_many") {
+        if !self.exposes("put_many") {
             return self.proxy.pipeline("put", items.map(|item| [item]));
         }
         let mut total = 0;
@@ -158,7 +158,8 @@ impl QueueProxy {
     }
 
     /// Waits for one item, at most `timeout` (`None` is for ever), and takes what is there, up to
-    /// `max_items`, in one exchange. netq's own; CPython's manager has no such method.
+    /// `max_items`, in one exchange. The hub gives no more at once than 4,096 items or 1 MiB, unless one is
+    /// larger. netq's own; CPython's manager has no such method.
     ///
     /// # Errors
     /// [`Error::Empty`] when the time is over; otherwise as for [`Proxy::call`].
@@ -205,6 +206,35 @@ impl QueueProxy {
     /// [`Error::Raised`] with a `ValueError` if more were done than put; otherwise as for [`Proxy::call`].
     pub fn task_done(&mut self) -> Result<(), Error> {
         self.proxy.call("task_done", &[]).map(drop)
+    }
+
+    /// As [`task_done`](Self::task_done) for several items, in one exchange and all or none. netq's own; to a
+    /// manager that cannot do that, which is CPython's, it says it once for each.
+    ///
+    /// # Errors
+    /// As for [`task_done`](Self::task_done).
+    pub fn task_done_many(&mut self, count: usize) -> Result<(), Error> {
+        if self.exposes("redelivers") {
+            return self.proxy.call("task_done", &[count.into()]).map(drop);
+        }
+        (0..count).try_for_each(|_| self.task_done())
+    }
+
+    /// Whether the queue keeps what this proxy gets until it calls [`task_done`](Self::task_done), and
+    /// delivers it again if the connection ends before: see [`Redelivery`](crate::Redelivery). netq's own;
+    /// CPython's queues do not.
+    ///
+    /// # Errors
+    /// As for [`Proxy::call`].
+    pub fn redelivers(&mut self) -> Result<bool, Error> {
+        if !self.exposes("redelivers") {
+            return Ok(false);
+        }
+        truth(self.proxy.call("redelivers", &[])?)
+    }
+
+    fn exposes(&self, method: &str) -> bool {
+        self.proxy.exposed().iter().any(|name| name == method)
     }
 
     /// Waits until the work on all items is done. Python's `join()`.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use super::backlog::Packing;
 use super::pause::Until;
-use super::state::State;
+use super::state::{Held, State};
 use super::wait::GaveUp;
 use super::{GetError, JoinError, Limits, PutError, Stats, Taken, TooManyDone, Wait};
 
@@ -102,7 +102,7 @@ impl<T> BoundedQueue<T> {
     /// ```
     pub fn get(&self, wait: Wait<'_>) -> Result<T, GetError> {
         let (mut state, next) = self.next(wait)?;
-        state.release_slot(&next.item);
+        state.release(&next.item, Held { slot: true, weight: true });
         state.commit();
         self.wake_putters(&mut state);
         Ok(next.item)
@@ -141,12 +141,7 @@ impl<T> BoundedQueue<T> {
     /// # Errors
     /// [`TooManyDone`] if no item is unfinished.
     pub fn task_done(&self) -> Result<(), TooManyDone> {
-        let mut state = self.lock();
-        if !state.task_done() {
-            return Err(TooManyDone);
-        }
-        self.wake_joiners(&mut state);
-        Ok(())
+        self.task_done_many(1)
     }
 
     /// Wait until each item that was put has been reported done. Python: `join`.

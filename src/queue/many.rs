@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{BoundedQueue, GetError, PutManyError, Taken, Wait};
+use super::{BoundedQueue, GetError, PutManyError, Taken, TooManyDone, Wait};
 
 impl<T> BoundedQueue<T> {
     /// Put the items of `items`, from its front, and wait for room for those that do not fit at once. Says
@@ -37,7 +37,8 @@ impl<T> BoundedQueue<T> {
         Ok(put)
     }
 
-    /// Take up to `max` items: wait for one, then take what is there. Each has its own guard.
+    /// Take up to `max` items: wait for one, then take what is there, as long as all of them together weigh
+    /// no more than `max_weight`; the first is taken whatever it weighs. Each has its own guard.
     ///
     /// `max` 0 takes none and does not wait. Python has no such method.
     ///
@@ -48,23 +49,57 @@ impl<T> BoundedQueue<T> {
     /// # use netq::queue::{BoundedQueue, Taken, Wait};
     /// let queue = BoundedQueue::new(0);
     /// queue.put_many(&mut (0..5).collect(), Wait::forever()).unwrap();
-    /// let taken = queue.take_many(3, Wait::forever()).unwrap();
+    /// let taken = queue.take_many(3, usize::MAX, Wait::forever()).unwrap();
     /// let items: Vec<i32> = taken.into_iter().map(Taken::commit).collect();
     /// assert_eq!(items, [0, 1, 2]);
     /// ```
-    pub fn take_many(self: &Arc<Self>, max: usize, wait: Wait<'_>) -> Result<Vec<Taken<T>>, GetError> {
+    pub fn take_many(
+        self: &Arc<Self>,
+        max: usize,
+        max_weight: usize,
+        wait: Wait<'_>,
+    ) -> Result<Vec<Taken<T>>, GetError> {
         if max == 0 {
             return Ok(Vec::new());
         }
         let (mut state, first) = self.next(wait)?;
+        let mut weight = state.weigh(&first.item);
         let mut taken = Vec::with_capacity(max.min(state.len() + 1));
         taken.push(Taken::new(Arc::clone(self), first));
         while taken.len() < max
             && let Some(next) = state.take()
         {
+            weight = weight.saturating_add(state.weigh(&next.item));
+            if weight > max_weight {
+                state.untake(next);
+                break;
+            }
             taken.push(Taken::new(Arc::clone(self), next));
         }
         Ok(taken)
+    }
+
+    /// So many items are done, as if [`task_done`](Self::task_done) had been called so often; or none, if
+    /// that is too often.
+    ///
+    /// # Errors
+    /// [`TooManyDone`] if there are not so many unfinished ones.
+    ///
+    /// ```
+    /// # use netq::queue::{BoundedQueue, Wait};
+    /// let queue = BoundedQueue::new(0);
+    /// queue.put_many(&mut (0..3).collect(), Wait::forever()).unwrap();
+    /// assert!(queue.task_done_many(4).is_err());
+    /// queue.task_done_many(3).unwrap();
+    /// queue.join(Wait::forever()).unwrap();
+    /// ```
+    pub fn task_done_many(&self, count: usize) -> Result<(), TooManyDone> {
+        let mut state = self.lock();
+        if !state.tasks_done(count) {
+            return Err(TooManyDone);
+        }
+        self.wake_joiners(&mut state);
+        Ok(())
     }
 }
 
@@ -138,23 +173,40 @@ mod tests {
     fn take_many_waits_for_one_and_takes_what_is_there() {
         let queue = BoundedQueue::new(0);
         thread::scope(|scope| {
-            let taker = scope.spawn(|| woken(|wait| queue.take_many(5, wait)).unwrap().len());
+            let taker = scope.spawn(|| woken(|wait| queue.take_many(5, usize::MAX, wait)).unwrap().len());
             eventually("asleep", || queue.stats().waiting_getters == 1);
             queue.put_many(&mut (0..3).collect(), Wait::not_at_all()).unwrap();
             assert_eq!(taker.join().unwrap(), 3);
         });
-        assert_eq!(queue.take_many(2, Wait::not_at_all()).unwrap().len(), 2);
-        let items = queue.take_many(usize::MAX, Wait::not_at_all()).unwrap();
+        assert_eq!(queue.take_many(2, usize::MAX, Wait::not_at_all()).unwrap().len(), 2);
+        let items = queue.take_many(usize::MAX, usize::MAX, Wait::not_at_all()).unwrap();
         assert_eq!(items.into_iter().map(Taken::commit).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(queue.take_many(1, Wait::not_at_all()).unwrap_err(), GetError::Empty);
-        assert!(queue.take_many(0, Wait::forever()).unwrap().is_empty());
+        assert_eq!(queue.take_many(1, usize::MAX, Wait::not_at_all()).unwrap_err(), GetError::Empty);
+        assert!(queue.take_many(0, usize::MAX, Wait::forever()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn take_many_stops_before_it_takes_too_much_weight() {
+        let queue = BoundedQueue::with_limits(Limits { maxsize: 0, max_weight: None, weigh: |n: &usize| *n });
+        queue.put_many(&mut [3, 3, 5, 20, 1].into(), Wait::not_at_all()).unwrap();
+        let take = |max, weight| -> Vec<usize> {
+            let taken = queue.take_many(max, weight, Wait::not_at_all()).unwrap();
+            taken.into_iter().map(Taken::commit).collect()
+        };
+        assert_eq!(take(9, 10), [3, 3]);
+        let stats = queue.stats();
+        assert_eq!((stats.len, stats.out, stats.reserved, stats.returned), (3, 0, 0, 0));
+        let five = queue.take(Wait::not_at_all()).unwrap();
+        assert_eq!((*five, five.returns()), (5, 0), "it was never handed out");
+        drop(five);
+        assert_eq!((take(9, 5), take(9, 10), take(1, 0)), (vec![5], vec![20], vec![1]));
     }
 
     #[test]
     fn the_guards_of_take_many_end_one_by_one() {
         let queue = BoundedQueue::new(3);
         queue.put_many(&mut (0..3).collect(), Wait::not_at_all()).unwrap();
-        let mut taken = queue.take_many(3, Wait::not_at_all()).unwrap();
+        let mut taken = queue.take_many(3, usize::MAX, Wait::not_at_all()).unwrap();
         assert_eq!(taken.remove(1).commit(), 1);
         assert_eq!((queue.stats().out, queue.stats().reserved, queue.len()), (2, 2, 0));
         drop(taken);

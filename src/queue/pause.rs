@@ -2,7 +2,7 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use super::state::{Numbered, State};
+use super::state::{Held, Numbered, State};
 use super::wait::{GaveUp, Patience};
 use super::{BoundedQueue, GetError, PutError, Wait};
 
@@ -111,9 +111,9 @@ impl<T> BoundedQueue<T> {
     }
 
     /// An item came back: to a getter, or out of a closed queue for good.
-    pub(super) fn put_back(&self, back: Numbered<T>, has_slot: bool) {
+    pub(super) fn put_back(&self, back: Numbered<T>, held: Held) {
         let mut state = self.lock();
-        let discarded = state.put_back(back, has_slot);
+        let discarded = state.put_back(back, held);
         if discarded.is_some() {
             self.wake_joiners(&mut state);
         } else {

@@ -40,6 +40,15 @@ pub(super) struct Numbered<T> {
     pub item: T,
 }
 
+/// What an item that is out still keeps of the queue's room.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    /// One of `maxsize`.
+    pub slot: bool,
+    /// Its weight, of `max_weight`.
+    pub weight: bool,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Open,
@@ -171,31 +180,41 @@ impl<T> State<T> {
         Some(next)
     }
 
-    /// An item that is out gives up its slot.
-    pub fn release_slot(&mut self, item: &T) {
-        self.weight = self.weight.saturating_sub(self.weigh(item));
+    /// Undoes a `take`, as if it had not been.
+    pub fn untake(&mut self, next: Numbered<T>) {
+        self.out -= 1;
         self.reserved -= 1;
+        self.returned.insert(next.number, (next.item, next.returns));
     }
 
-    /// An item that is out, and has given up its slot, has left for good.
+    /// An item that is out gives up what it still holds.
+    pub fn release(&mut self, item: &T, held: Held) {
+        if held.slot {
+            self.reserved -= 1;
+        }
+        if held.weight {
+            self.weight = self.weight.saturating_sub(self.weigh(item));
+        }
+    }
+
+    /// An item that is out, and holds nothing any more, has left for good.
     pub fn commit(&mut self) {
         self.out -= 1;
         self.gets += 1;
     }
 
     /// An item that is out comes back to its old place, or out again if the queue wants no more items.
-    pub fn put_back(&mut self, back: Numbered<T>, has_slot: bool) -> Option<T> {
+    pub fn put_back(&mut self, back: Numbered<T>, held: Held) -> Option<T> {
         if self.phase == Phase::Closed {
-            if has_slot {
-                self.release_slot(&back.item);
-            }
+            self.release(&back.item, held);
             self.out -= 1;
             self.discard(1);
             return Some(back.item);
         }
-        if has_slot {
+        if held.slot {
             self.reserved -= 1;
-        } else {
+        }
+        if !held.weight {
             self.weight = self.weight.saturating_add(self.weigh(&back.item));
         }
         self.out -= 1;
@@ -209,9 +228,9 @@ impl<T> State<T> {
         self.unfinished = self.unfinished.saturating_sub(count);
     }
 
-    /// One task fewer is unfinished; false if none was.
-    pub fn task_done(&mut self) -> bool {
-        match self.unfinished.checked_sub(1) {
+    /// So many tasks fewer are unfinished; false, and no change, if there were not so many.
+    pub fn tasks_done(&mut self, count: usize) -> bool {
+        match self.unfinished.checked_sub(count) {
             Some(left) => self.unfinished = left,
             None => return false,
         }

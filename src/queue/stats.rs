@@ -20,7 +20,7 @@
 pub struct Stats {
     /// Items in the queue, those that came back included.
     pub len: usize,
-    /// Sum of the weights of the items that hold a slot: those in the queue and the reserved ones.
+    /// Sum of the weights of the items in the queue, and of those that are out and still hold theirs.
     pub weight: usize,
     /// The bound on `len + reserved`; 0 means that there is none.
     pub maxsize: usize,

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::BoundedQueue;
-use super::state::Numbered;
+use super::state::{Held, Numbered};
 
 /// An item taken from a queue: commit it once it has been handed over; dropped, it goes back.
 ///
@@ -31,12 +31,12 @@ pub struct Taken<T> {
     queue: Arc<BoundedQueue<T>>,
     /// `Some` until `commit` or `drop`, which both end the guard, moves it out.
     item: Option<Numbered<T>>,
-    has_slot: bool,
+    held: Held,
 }
 
 impl<T> Taken<T> {
     pub(super) fn new(queue: Arc<BoundedQueue<T>>, item: Numbered<T>) -> Self {
-        Self { queue, item: Some(item), has_slot: true }
+        Self { queue, item: Some(item), held: Held { slot: true, weight: true } }
     }
 
     fn item(&self) -> &Numbered<T> {
@@ -48,9 +48,7 @@ impl<T> Taken<T> {
     #[must_use = "the item is nowhere else"]
     pub fn commit(mut self) -> T {
         let mut state = self.queue.lock();
-        if self.has_slot {
-            state.release_slot(&self.item().item);
-        }
+        state.release(&self.item().item, self.held);
         state.commit();
         self.queue.wake_putters(&mut state);
         drop(state);
@@ -58,7 +56,7 @@ impl<T> Taken<T> {
         self.item.take().expect("a guard has its item until it ends").item
     }
 
-    /// Give the slot to whoever waits to put, and keep the guard.
+    /// Give the slot, and the weight too, to whoever waits to put, and keep the guard.
     ///
     /// For an item that stays out for long: it can still come back, which then takes the queue over its
     /// `maxsize` or `max_weight` until enough items have left. Does nothing the second time.
@@ -75,12 +73,33 @@ impl<T> Taken<T> {
     /// assert_eq!(queue.len(), 2);
     /// ```
     pub fn release_slot(&mut self) {
-        if self.has_slot {
+        self.release(self.held);
+    }
+
+    /// Give the slot to whoever waits to put, but not the weight: for an item that stays out for long and in
+    /// memory, where the bound on weight is one on memory. Does nothing the second time.
+    ///
+    /// ```
+    /// # use netq::queue::{BoundedQueue, Limits, Wait};
+    /// let queue = BoundedQueue::with_limits(Limits { maxsize: 1, max_weight: Some(9), weigh: |n| *n });
+    /// queue.try_put(5).unwrap();
+    /// let mut taken = queue.take(Wait::forever()).unwrap();
+    /// taken.release_slot_keep_weight();
+    /// assert!(queue.try_put(5).is_err());
+    /// assert!(queue.try_put(4).is_ok());
+    /// # drop(taken);
+    /// ```
+    pub fn release_slot_keep_weight(&mut self) {
+        self.release(Held { weight: false, ..self.held });
+    }
+
+    fn release(&mut self, what: Held) {
+        if what.slot || what.weight {
             let mut state = self.queue.lock();
-            state.release_slot(&self.item().item);
+            state.release(&self.item().item, what);
             self.queue.wake_putters(&mut state);
             drop(state);
-            self.has_slot = false;
+            self.held = Held { slot: self.held.slot && !what.slot, weight: self.held.weight && !what.weight };
         }
     }
 
@@ -113,7 +132,7 @@ impl<T> Deref for Taken<T> {
 impl<T> Drop for Taken<T> {
     fn drop(&mut self) {
         if let Some(item) = self.item.take() {
-            self.queue.put_back(item, self.has_slot);
+            self.queue.put_back(item, self.held);
         }
     }
 }
@@ -215,6 +234,30 @@ mod tests {
         assert_eq!(queue.try_get(), Ok(5));
         assert_eq!(queue.stats().weight, 0);
         queue.try_put(6).unwrap();
+    }
+
+    #[test]
+    fn a_guard_that_keeps_its_weight_never_takes_the_queue_over_that_bound() {
+        let limits = Limits { maxsize: 1, max_weight: Some(6), weigh: |n: &i32| *n as usize };
+        let queue = BoundedQueue::with_limits(limits);
+        queue.try_put(4).unwrap();
+        for _ in 0..2 {
+            let mut taken = queue.take(Wait::not_at_all()).unwrap();
+            taken.release_slot_keep_weight();
+            taken.release_slot_keep_weight();
+            assert_eq!((queue.stats().weight, queue.stats().reserved), (4, 0));
+            assert_eq!(queue.try_put(3), Err(PutError::Full(3)));
+            drop(taken);
+            assert_eq!((queue.len(), queue.stats().weight), (1, 4));
+        }
+        let mut taken = queue.take(Wait::not_at_all()).unwrap();
+        taken.release_slot_keep_weight();
+        queue.try_put(2).unwrap();
+        assert_eq!((queue.stats().weight, taken.commit(), queue.stats().weight), (6, 4, 2));
+        let mut taken = queue.take(Wait::not_at_all()).unwrap();
+        taken.release_slot_keep_weight();
+        taken.release_slot();
+        assert_eq!((queue.stats().weight, taken.commit(), queue.stats().weight), (0, 2, 0));
     }
 
     #[test]

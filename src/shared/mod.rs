@@ -3,6 +3,7 @@
 //! [`Shared`] is all that an object has to be. [`SharedQueue`] is one implementation, made of nothing that
 //! another one could not use too.
 
+mod options;
 mod queue;
 mod redelivery;
 
@@ -10,7 +11,8 @@ use crate::message::{Call, Caller, Exception};
 use crate::pickle::{Pickled, Value};
 use crate::queue::Taken;
 
-pub use queue::{QueueOptions, SharedQueue};
+pub use options::QueueOptions;
+pub use queue::SharedQueue;
 pub use redelivery::{DeadLetters, Redelivery};
 
 /// An object whose methods can be called from other processes: Python's *referent*.
@@ -68,11 +70,14 @@ pub trait Shared: Send + Sync {
         Err(Exception::type_error("this object cannot be copied: call its methods instead"))
     }
 
-    /// Called when the reply with an answer's items was written to the caller's socket. What is returned
-    /// stays in doubt for a moment: its items are committed when the caller is heard of again or closes its
-    /// connection, and go back if the connection is reset, because then the reply was never read.
-    fn delivered(&self, caller: &Caller, answer: Answer) -> Option<Answer> {
+    /// Called when the reply with an answer's items was written to the caller's socket. By default their slots
+    /// are free then.
+    ///
+    /// What is returned stays in doubt for a moment: its items are committed when the caller is heard of again
+    /// or closes its connection, and go back if the connection is reset, because then the reply was never read.
+    fn delivered(&self, caller: &Caller, mut answer: Answer) -> Option<Answer> {
         let _ = caller;
+        answer.items_mut().iter_mut().for_each(Taken::release_slot);
         Some(answer)
     }
 

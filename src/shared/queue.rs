@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::message::{Argument, Call, Caller, Exception};
 use crate::pickle::{Pickled, Value};
-use crate::queue::{BoundedQueue, GetError, Limits, PutError, Wait};
-use crate::shared::redelivery::{Done, Ledger, Redelivery};
-use crate::shared::{Answer, Shared};
+use crate::queue::{BoundedQueue, GetError, Limits, PutError, Taken, Wait};
+use crate::shared::redelivery::Ledger;
+use crate::shared::{Answer, QueueOptions, Shared};
 
-/// The methods of `queue.Queue` and `multiprocessing.Queue`, and two for batches.
+/// The methods of `queue.Queue` and `multiprocessing.Queue`, two for batches, and `redelivers`.
 const EXPOSED: &[&str] = &[
     "put",
     "get",
@@ -27,27 +27,13 @@ const EXPOSED: &[&str] = &[
     "close",
     "join_thread",
     "cancel_join_thread",
+    "redelivers",
 ];
 
-/// What a queue holds at most, and how it delivers.
-///
-/// ```
-/// use netq::{QueueOptions, SharedQueue};
-/// let queue = SharedQueue::with_options(QueueOptions {
-///     max_bytes: Some(32 << 20),
-///     ..QueueOptions::default()
-/// });
-/// # let _ = queue;
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct QueueOptions {
-    /// The largest number of items; 0 means that there is no bound. Python's `maxsize`.
-    pub maxsize: usize,
-    /// The largest amount of memory for items, in bytes. A put that would pass it waits, as for a slot.
-    pub max_bytes: Option<usize>,
-    /// Keep what clients get until they are done with it. Python's queues do not.
-    pub redelivery: Option<Redelivery>,
-}
+/// What one `get_many` takes at most, however much is asked for: its reply is built in memory, and what is in it
+/// is one client's alone. By then the exchange costs little beside its items.
+const GET_MANY_ITEMS: usize = 4096;
+const GET_MANY_BYTES: usize = 1 << 20;
 
 /// A [`BoundedQueue`] of opaque payloads, served to Python and Rust clients. Python's `queue.Queue`.
 ///
@@ -106,13 +92,19 @@ impl SharedQueue {
 
     fn put_many(&self, call: Call<'_>) -> Result<Answer, Exception> {
         let [items, block, timeout] = call.bind(["items", "block", "timeout"], 1)?;
-        let Some(elements) = items.and_then(|items| call.elements(items)) else {
-            return Err(Exception::type_error(
-                "put_many() needs a list or a tuple of at most 4,194,304 items",
-            ));
-        };
         let limit = limit(&call, true, block, timeout)?;
-        let mut payloads = elements.map(|item| call.opaque(item)).collect::<Result<VecDeque<_>, _>>()?;
+        let mut payloads = match items.and_then(|items| call.elements(items)) {
+            Some(elements) => elements.map(|item| call.opaque(item)).collect::<Result<VecDeque<_>, _>>()?,
+            // Given by name it lies too deep in the request for the walk to have noted its elements.
+            None => items
+                .map(|items| call.opaque(items))
+                .transpose()?
+                .and_then(|list| list.elements())
+                .ok_or_else(|| {
+                    Exception::type_error("put_many() needs a list or a tuple of at most 4,194,304 items")
+                })?
+                .into(),
+        };
         let caller = call.caller();
         match self.queue.put_many(&mut payloads, wait(limit).while_alive(&|| !caller.is_gone())) {
             Ok(count) => Ok(count.into()),
@@ -142,7 +134,10 @@ impl SharedQueue {
         let max = usize::try_from(call.int(max, 1)?).ok().filter(|&max| max > 0);
         let max = max.ok_or_else(|| Exception::value_error("'max_items' must be a positive number"))?;
         let limit = limit(call, true, block, timeout)?;
-        let taken = self.taking(call, |alive| self.queue.take_many(max, wait(limit).while_alive(alive)))?;
+        let max = max.min(GET_MANY_ITEMS);
+        let taken = self.taking(call, |alive| {
+            self.queue.take_many(max, GET_MANY_BYTES, wait(limit).while_alive(alive))
+        })?;
         Ok(Answer::Items(taken))
     }
 
@@ -152,41 +147,46 @@ impl SharedQueue {
         call: &Call<'_>,
         take: impl FnOnce(&dyn Fn() -> bool) -> Result<T, GetError>,
     ) -> Result<T, Exception> {
-        let expire = || {
-            if let Some(ledger) = &self.ledger {
-                ledger.expire(&self.queue);
-            }
-        };
-        expire();
-        take(&|| {
-            expire();
-            !call.caller().is_gone()
-        })
-        .map_err(get_error)
+        self.expire();
+        take(&|| self.is_wanted(call)).map_err(get_error)
+    }
+
+    /// Takes back the items whose lease has ended. No thread keeps watch: whoever looks at the queue does this
+    /// first, and again while it waits.
+    fn expire(&self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.expire(&self.queue);
+        }
+    }
+
+    /// Asked while a call waits: whether somebody still waits for its answer.
+    fn is_wanted(&self, call: &Call<'_>) -> bool {
+        self.expire();
+        !call.caller().is_gone()
     }
 
     fn task_done(&self, call: &Call<'_>) -> Result<Answer, Exception> {
-        call.bind([], 0)?;
-        match self.ledger.as_ref().map(|ledger| ledger.done(call.caller().id())) {
-            Some(Done::TooLate) => {}
-            Some(Done::NoItem) => {
-                return Err(Exception::value_error(
-                    "task_done() called too many times: this connection has no item of this queue, which \
-                     delivers again what is not done. Call it from the thread that got the item",
-                ));
-            }
-            Some(Done::Item) | None => {
-                self.queue.task_done().map_err(|error| Exception::value_error(error.to_string()))?;
-            }
-        }
+        let [count] = call.bind(["count"], 0)?;
+        let count = usize::try_from(call.int(count, 1)?)
+            .map_err(|_| Exception::value_error("'count' must be a non-negative number"))?;
+        let finished = match &self.ledger {
+            None => count,
+            Some(ledger) => ledger.done(call.caller().id(), count).ok_or_else(|| {
+                Exception::value_error(
+                    "task_done() called too many times: this connection has not so many items of this queue, \
+                     which delivers again what is not done. Call it from the thread that got the item",
+                )
+            })?,
+        };
+        self.queue.task_done_many(finished).map_err(|error| Exception::value_error(error.to_string()))?;
         Ok(Value::None.into())
     }
 
     fn join(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         call.bind([], 0)?;
-        let caller = call.caller();
+        self.expire();
         // The only way to give up is that nobody waits for the answer.
-        let _ = self.queue.join(Wait::forever().while_alive(&|| !caller.is_gone()));
+        let _ = self.queue.join(Wait::forever().while_alive(&|| self.is_wanted(call)));
         Ok(Value::None.into())
     }
 
@@ -198,10 +198,12 @@ impl SharedQueue {
 
     fn look(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         call.bind([], 0)?;
+        self.expire();
         match call.method() {
             "qsize" => Ok(self.queue.len().into()),
             "empty" => Ok(self.queue.is_empty().into()),
             "full" => Ok(self.queue.is_full().into()),
+            "redelivers" => Ok(self.ledger.is_some().into()),
             // `multiprocessing.Queue` has a feeder thread to close and to join; here there is none.
             "close" | "join_thread" | "cancel_join_thread" => Ok(Value::None.into()),
             _ => Err(call.unknown_method()),
@@ -232,14 +234,15 @@ impl Shared for SharedQueue {
         format!("<netq.Queue len={} maxsize={}>", stats.len, stats.maxsize)
     }
 
-    fn delivered(&self, caller: &Caller, answer: Answer) -> Option<Answer> {
-        match &self.ledger {
-            None => Some(answer),
-            Some(ledger) => {
-                ledger.lend(caller.id(), answer.into_items());
-                None
-            }
-        }
+    fn delivered(&self, caller: &Caller, mut answer: Answer) -> Option<Answer> {
+        let Some(ledger) = &self.ledger else {
+            answer.items_mut().iter_mut().for_each(Taken::release_slot);
+            return Some(answer);
+        };
+        // As in Python, who has got an item leaves room for another; but this one stays in memory.
+        answer.items_mut().iter_mut().for_each(Taken::release_slot_keep_weight);
+        ledger.lend(caller.id(), answer.into_items());
+        None
     }
 
     fn disconnected(&self, caller: &Caller) {
@@ -249,13 +252,17 @@ impl Shared for SharedQueue {
     }
 
     fn stats(&self) -> Vec<(&'static str, Value)> {
+        self.expire();
         let stats = self.queue.stats();
+        let (lease, attempts) = self.ledger.as_ref().map(Ledger::limits).unwrap_or_default();
         vec![
             ("length", stats.len.into()),
             ("maxsize", stats.maxsize.into()),
             ("bytes", stats.weight.into()),
             ("max_bytes", stats.max_weight.into()),
             ("redelivers", self.ledger.is_some().into()),
+            ("lease", lease.map(|lease| lease.as_secs_f64()).into()),
+            ("attempts", attempts.map(i64::from).into()),
             ("out", stats.out.into()),
             ("puts", stats.puts.into()),
             ("gets", stats.gets.into()),

@@ -42,7 +42,7 @@ pub struct Redelivery {
 pub struct DeadLetters {
     /// How many times an item is delivered again before it is given up.
     pub attempts: u32,
-    /// The queue that receives it. Must have no bound: an item that is given up is not thrown away.
+    /// The queue that receives it. Should have no bound: while it is full, items come back all the same.
     pub queue: Arc<BoundedQueue<Pickled>>,
 }
 
@@ -60,72 +60,83 @@ struct Lent {
     since: Instant,
 }
 
-/// All items of one queue that are at clients, by connection, the oldest first.
+/// All items of one queue that are at clients.
 pub(super) struct Ledger {
-    lent: Mutex<HashMap<u64, VecDeque<Lent>>>,
+    state: Mutex<State>,
     policy: Redelivery,
 }
 
-/// What `task_done()` was about.
-#[derive(Debug, PartialEq)]
-pub(super) enum Done {
-    /// The oldest item of the connection, which is now gone for good.
-    Item,
-    /// An item whose lease had ended, and which somebody else has by now.
-    TooLate,
-    /// Nothing: the connection has no item.
-    NoItem,
+#[derive(Default)]
+struct State {
+    /// By connection, the oldest first.
+    lent: HashMap<u64, VecDeque<Lent>>,
+    /// No lease began before this. With many clients, looking through all that they have for each item that
+    /// somebody asks for would be slow.
+    oldest: Option<Instant>,
 }
 
 impl Ledger {
     pub(super) fn new(policy: Redelivery) -> Self {
-        Self { lent: Mutex::default(), policy }
+        Self { state: Mutex::default(), policy }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, VecDeque<Lent>>> {
-        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The lease, and the number of attempts.
+    pub(super) fn limits(&self) -> (Option<Duration>, Option<u32>) {
+        (self.policy.lease, self.policy.dead_letters.as_ref().map(|dead| dead.attempts))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that a connection has these items now.
     pub(super) fn lend(&self, connection: u64, items: Vec<Taken<Pickled>>) {
         let since = Instant::now();
         let items = items.into_iter().map(|item| Lent { item: Some(item), since });
-        self.lock().entry(connection).or_default().extend(items);
+        let mut state = self.lock();
+        state.oldest.get_or_insert(since);
+        state.lent.entry(connection).or_default().extend(items);
     }
 
-    /// The connection is done with its oldest item.
-    pub(super) fn done(&self, connection: u64) -> Done {
-        let oldest = match self.lock().get_mut(&connection).and_then(VecDeque::pop_front) {
-            None => return Done::NoItem,
-            Some(oldest) => oldest.item,
-        };
-        match oldest {
-            None => Done::TooLate,
-            Some(item) => {
-                drop(item.commit());
-                Done::Item
-            }
+    /// The connection is done with its oldest items, which are now gone for good. Says how many they were: those
+    /// whose lease had ended are somebody else's to finish. `None` if it has not so many, and then nothing is done.
+    pub(super) fn done(&self, connection: u64, count: usize) -> Option<usize> {
+        if count == 0 {
+            return Some(0);
         }
+        let done: Vec<Lent> = {
+            let mut state = self.lock();
+            let lent = state.lent.get_mut(&connection).filter(|lent| lent.len() >= count)?;
+            lent.drain(..count).collect()
+        };
+        Some(done.into_iter().filter_map(|lent| lent.item).map(Taken::commit).count())
     }
 
     /// The connection has ended: what it was not done with goes back.
     pub(super) fn ended(&self, connection: u64, queue: &BoundedQueue<Pickled>) {
-        let lent = self.lock().remove(&connection).unwrap_or_default();
+        let lent = self.lock().lent.remove(&connection).unwrap_or_default();
         self.take_back(lent.into_iter().filter_map(|lent| lent.item), queue);
     }
 
     /// Takes back the items whose lease has ended.
-    ///
-    /// Nobody needs them before somebody asks for an item, so whoever does calls this first, and again while
-    /// it waits: no thread keeps watch.
     pub(super) fn expire(&self, queue: &BoundedQueue<Pickled>) {
         let Some(lease) = self.policy.lease else { return };
-        let mut expired = Vec::new();
-        for lent in self.lock().values_mut().flatten() {
-            if lent.since.elapsed() >= lease {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let has_ended = |since: Instant| now.saturating_duration_since(since) >= lease;
+        if !state.oldest.is_some_and(has_ended) {
+            return;
+        }
+        let (mut expired, mut oldest) = (Vec::new(), None);
+        for lent in state.lent.values_mut().flatten() {
+            if has_ended(lent.since) {
                 expired.extend(lent.item.take());
+            } else if lent.item.is_some() {
+                oldest = Some(oldest.map_or(lent.since, |oldest| lent.since.min(oldest)));
             }
         }
+        state.oldest = oldest;
+        drop(state);
         self.take_back(expired.into_iter(), queue);
     }
 
@@ -133,10 +144,12 @@ impl Ledger {
         for item in items {
             match &self.policy.dead_letters {
                 Some(dead) if item.returns() >= dead.attempts => {
-                    // An unbounded queue refuses only after a shutdown, and then nobody wants the item.
-                    let _ = dead.queue.put(item.commit(), Wait::not_at_all());
-                    // Nobody will report it done, and `join()` must not wait for it.
-                    let _ = queue.task_done();
+                    // A queue that was shut down, or has a bound, may refuse: then the item comes back again.
+                    if dead.queue.put(item.clone(), Wait::not_at_all()).is_ok() {
+                        drop(item.commit());
+                        // Nobody will report it done, and `join()` must not wait for it.
+                        let _ = queue.task_done();
+                    }
                 }
                 // A guard that is dropped puts its item back, in its old place.
                 _ => drop(item),
@@ -181,10 +194,10 @@ mod tests {
         for connection in [1, 2, 1, 2] {
             ledger.lend(connection, take(&queue));
         }
-        assert_eq!(ledger.done(1), Done::Item); // 0
+        assert_eq!(ledger.done(1, 1), Some(1)); // 0
         ledger.ended(2, &queue);
         ledger.ended(1, &queue);
-        assert_eq!(ledger.done(1), Done::NoItem);
+        assert_eq!(ledger.done(1, 1), None);
         assert_eq!(rest(&queue), "1 2 3 4");
     }
 
@@ -195,10 +208,42 @@ mod tests {
         ledger.lend(1, take(&queue));
         ledger.expire(&queue);
         ledger.lend(2, take(&queue));
-        assert_eq!(ledger.done(1), Done::TooLate);
-        assert_eq!(ledger.done(1), Done::NoItem);
-        assert_eq!(ledger.done(2), Done::Item);
+        assert_eq!(ledger.done(1, 1), Some(0), "too late");
+        assert_eq!(ledger.done(1, 1), None);
+        assert_eq!(ledger.done(2, 1), Some(1));
         assert_eq!(rest(&queue), "1");
+    }
+
+    #[test]
+    fn leases_end_one_after_the_other_and_not_before_their_time() {
+        let lease = Duration::from_millis(40);
+        let policy = Redelivery { lease: Some(lease), ..Redelivery::default() };
+        let (queue, ledger) = (queue_of(3), Ledger::new(policy));
+        let start = Instant::now();
+        for connection in 1..=3 {
+            ledger.lend(connection, take(&queue));
+            std::thread::sleep(lease / 4);
+        }
+        ledger.done(1, 1);
+        for left in (0..2).rev() {
+            while queue.stats().out > left {
+                ledger.expire(&queue);
+                assert!(start.elapsed() < Duration::from_secs(20), "{left} left");
+            }
+            assert!(start.elapsed() >= lease + lease / 4);
+        }
+        assert_eq!(rest(&queue), "1 2");
+        assert_eq!(ledger.lock().oldest, None);
+    }
+
+    #[test]
+    fn several_are_done_at_once_or_none() {
+        let (queue, ledger) = (queue_of(3), Ledger::new(Redelivery::default()));
+        ledger.lend(1, queue.take_many(3, usize::MAX, Wait::not_at_all()).unwrap());
+        assert_eq!((ledger.done(1, 4), ledger.done(1, usize::MAX), ledger.done(2, 1)), (None, None, None));
+        assert_eq!((ledger.done(1, 2), ledger.done(1, 0), ledger.done(9, 0)), (Some(2), Some(0), Some(0)));
+        ledger.ended(1, &queue);
+        assert_eq!(rest(&queue), "2");
     }
 
     #[test]
@@ -213,5 +258,18 @@ mod tests {
         }
         assert_eq!((rest(&queue), rest(&dead)), (String::new(), "0".into()));
         assert_eq!(queue.stats().unfinished, 0);
+    }
+
+    #[test]
+    fn an_item_that_the_dead_letter_queue_refuses_is_not_lost() {
+        let dead = BoundedQueue::new(0);
+        dead.shutdown(false);
+        let dead_letters = Some(DeadLetters { attempts: 1, queue: dead });
+        let (queue, ledger) = (queue_of(1), Ledger::new(Redelivery { lease: None, dead_letters }));
+        for connection in 0..5 {
+            ledger.lend(connection, take(&queue));
+            ledger.ended(connection, &queue);
+        }
+        assert_eq!((rest(&queue), queue.stats().unfinished), ("0".into(), 1));
     }
 }

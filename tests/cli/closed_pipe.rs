@@ -3,7 +3,7 @@
 use std::io::pipe;
 use std::process::{Command, Stdio};
 
-use crate::support::{Ended, Hub, Running, netq};
+use crate::support::{Ended, Hub, Running, netq, wait_for};
 
 /// Runs a command whose output has no reader any more.
 fn unread(mut command: Command) -> Ended {
@@ -30,6 +30,16 @@ fn items_that_could_not_be_printed_go_back() {
         "netq: nobody reads standard output any more: of what was taken, 3 went back to the end of 'tasks'";
     assert_eq!(ended.error(1), expected);
     assert_eq!(hub.rest("tasks"), ["4", "5", "1", "2", "3"].map(Into::into));
+}
+
+#[test]
+fn items_that_could_not_be_printed_go_back_to_the_front_where_that_is_possible() {
+    let hub = Hub::start(&["tasks,redeliver"]);
+    hub.run(&["put", "tasks", "1", "2", "3", "4", "5"]).ok();
+    let ended = unread(hub.command(&["get", "tasks", "-n", "3"]));
+    assert!(ended.error(1).ends_with("of what was taken, 3 go back to the front of 'tasks'"), "{ended:?}");
+    wait_for("their return", || (hub.figure("tasks", "out") == 0).then_some(()));
+    assert_eq!(hub.rest("tasks"), ["1", "2", "3", "4", "5"].map(Into::into));
 }
 
 #[test]

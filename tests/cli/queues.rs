@@ -140,6 +140,17 @@ impl Shared for Plain {
 }
 
 #[test]
+fn what_was_printed_is_done_where_it_would_come_back() {
+    let hub = Hub::start(&["tasks,redeliver"]);
+    hub.run(&["put", "tasks", "1", "2", "3"]).ok();
+    assert_eq!(hub.run(&["get", "tasks", "-n", "2"]).ok(), "1\n2\n");
+    assert_eq!(hub.figure("tasks", "unfinished"), 1);
+    assert_eq!(hub.run(&["get", "tasks", "-n", "5", "--timeout", "0.05"]).stdout, b"3\n");
+    assert_eq!(hub.run(&["get", "tasks", "--timeout", "0"]).code, Some(3));
+    hub.queue("tasks").join().unwrap();
+}
+
+#[test]
 fn managers_that_take_no_batches_are_served_item_by_item() {
     let mut manager = BaseManager::new("127.0.0.1:0", KEY.as_bytes());
     manager.register("tasks", Arc::new(Plain(SharedQueue::new(3))));

@@ -10,9 +10,12 @@ use crate::support::{DEADLINE, Directory, Hub, KEY, Running, run, wait_for};
 
 #[test]
 fn hub_says_what_it_serves_and_how_python_gets_there() {
-    let hub = Hub::start(&["tasks:10", "results"]);
-    assert_eq!(hub.line(), "netq: queue tasks (maxsize 10)");
-    assert_eq!(hub.line(), "netq: queue results (no bound)");
+    let hub = Hub::start(&["tasks:10", "results,redeliver,attempts=2", "--memory", "3M"]);
+    assert_eq!(hub.line(), "netq: queue tasks (maxsize 10, memory 1M)");
+    let redelivery = "redeliver, given up to results_dead after 2 redeliveries";
+    assert_eq!(hub.line(), format!("netq: queue results (any number of items, memory 1M, {redelivery})"));
+    assert_eq!(hub.line(), "netq: queue results_dead (any number of items: those that results gives up)");
+    assert_eq!(hub.line(), "netq: factories Queue, JoinableQueue (up to 16 queues, memory 64K each)");
     let mut program = String::new();
     while !program.contains(".get()") {
         program += &hub.line();
@@ -21,7 +24,7 @@ fn hub_says_what_it_serves_and_how_python_gets_there() {
     let port = hub.address.rsplit(':').next().unwrap();
     for part in [
         "class QueueManager(BaseManager):",
-        "QueueManager.register('tasks')\nQueueManager.register('results')\n",
+        "QueueManager.register('tasks')\nQueueManager.register('results')\nQueueManager.register('results_dead')\n",
         &format!("address=('127.0.0.1', {port})"),
         "os.environ['NETQ_AUTHKEY'].encode()",
         "tasks.put('hello')",
@@ -67,8 +70,41 @@ fn limits_are_kept() {
     let class = Pickled::from_pickle(b"\x80\x02cfractions\nFraction\nq\x00.").unwrap();
     assert!(matches!(hub.queue("tasks").put(class), Err(Error::Raised(_))));
     hub.run(&["put", "tasks", "short"]).ok();
-    let header = hub.run(&["stat"]).ok();
-    assert!(header.contains("messages up to 1 KiB") && header.contains("data only"), "{header}");
+    let text = hub.run(&["stat"]).ok();
+    for limit in ["messages up to 1K, data only", "handshakes within 10 s, by SHA-256 only"] {
+        assert!(text.contains(limit), "{text}");
+    }
+}
+
+#[test]
+fn each_queue_has_its_own_share_of_the_memory() {
+    let hub = Hub::start(&["tasks,redeliver,attempts=1", "results", "--memory", "300K"]);
+    let (mut tasks, item) = (hub.queue("tasks"), "x".repeat(60_000));
+    tasks.try_put(item.clone()).unwrap();
+    assert!(matches!(tasks.try_put(item.clone()), Err(Error::Full)));
+    let ended = hub.run(&["put", "tasks", "--timeout", "0.05", &item]);
+    assert!(ended.error(3).contains("stayed full"), "{ended:?}");
+    hub.run(&["put", "results", &item]).ok();
+    let error = tasks.put("x".repeat(200_000)).unwrap_err().to_string();
+    assert!(error.starts_with("ValueError") && error.contains("--memory"), "{error}");
+    // What is given up has to go somewhere.
+    (0..5).for_each(|_| hub.queue("tasks_dead").try_put(item.clone()).unwrap());
+    let text = hub.run(&["stat"]).ok();
+    assert!(text.contains("58.6K/100K"), "{text}");
+}
+
+#[test]
+fn factories_make_no_more_queues_than_there_is_memory_for() {
+    let hub = Hub::start(&["tasks", "--memory", "1M"]);
+    let mut made: Vec<_> =
+        (0..16).map(|n| hub.manager().queue(["Queue", "JoinableQueue"][n % 2]).unwrap()).collect();
+    let error = hub.manager().queue("Queue").unwrap_err().to_string();
+    assert!(error.contains("RuntimeError: 16 queues") && error.contains("name more queues"), "{error}");
+    let share = (512 << 10) / 16;
+    assert!(made[0].put("x".repeat(share)).unwrap_err().to_string().starts_with("ValueError"));
+    made[0].put("x".repeat(share - 200)).unwrap();
+    made.pop();
+    hub.manager().queue("Queue").unwrap();
 }
 
 #[test]
@@ -117,13 +153,13 @@ fn stat_shows_the_hub_and_its_objects() {
     let header = format!("netq {} at {}, up ", env!("CARGO_PKG_VERSION"), hub.address);
     assert!(lines[0].starts_with(&header), "{text}");
     let cell = |row: &str, column: &str| {
-        let headings: Vec<&str> = lines[2].split_whitespace().collect();
+        let headings: Vec<&str> = lines[5].split_whitespace().collect();
         let at = headings.iter().position(|heading| *heading == column).expect(column);
-        let row = lines[3..].iter().find(|line| line.starts_with(row)).expect(row);
+        let row = lines[6..].iter().find(|line| line.starts_with(row)).expect(row);
         row.split_whitespace().nth(at).unwrap().to_owned()
     };
     for (column, value) in
-        [("length", "2"), ("maxsize", "10"), ("puts", "3"), ("gets", "1"), ("unfinished", "3")]
+        [("length", "2/10"), ("out", "0"), ("puts", "3"), ("gets", "1"), ("unfinished", "3")]
     {
         assert_eq!(cell("tasks", column), value, "{column} in {text}");
     }

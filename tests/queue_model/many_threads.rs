@@ -114,7 +114,8 @@ impl Plan {
                 1 => self.waiting(&rng, |wait| self.queue.take(wait)).map(|taken| vec![taken]),
                 _ => {
                     let max = 1 + rng.borrow_mut().below(6);
-                    self.waiting(&rng, |wait| self.queue.take_many(max, wait))
+                    let max_weight = rng.borrow_mut().pick(&[0, 5, 10, usize::MAX]);
+                    self.waiting(&rng, |wait| self.queue.take_many(max, max_weight, wait))
                 }
             };
             match taken {

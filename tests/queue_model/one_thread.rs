@@ -44,6 +44,18 @@ impl Model {
         Ok(next)
     }
 
+    fn take_many(&mut self, max: usize, max_weight: usize) -> Vec<(Item, u32)> {
+        let (mut taken, mut weight) = (Vec::new(), 0);
+        while taken.len() < max
+            && let Some((_, (next, _))) = self.queue.first_key_value()
+            && (taken.is_empty() || weight + next.weight <= max_weight)
+        {
+            weight += next.weight;
+            taken.extend(self.take());
+        }
+        taken
+    }
+
     fn release(&mut self, item: Item) {
         self.reserved -= 1;
         self.weight -= item.weight;
@@ -151,8 +163,9 @@ fn one_thread(seed: u64, trace: &RefCell<Vec<&'static str>>) {
             },
             "take_many" => {
                 let max = 1 + rng.below(4);
-                let expected: Vec<_> = (0..max).map_while(|_| model.take().ok()).collect();
-                let taken = queue.take_many(max, now).unwrap_or_default();
+                let max_weight = rng.pick(&[0, 5, 10, usize::MAX]);
+                let expected = model.take_many(max, max_weight);
+                let taken = queue.take_many(max, max_weight, now).unwrap_or_default();
                 assert_eq!(taken.iter().map(|t| (**t, t.returns())).collect::<Vec<_>>(), expected);
                 guards.extend(taken.into_iter().map(|taken| (taken, true)));
             }
