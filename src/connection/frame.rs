@@ -44,7 +44,7 @@ pub enum FrameError {
     Io(io::Error),
     /// The stream ended inside a frame.
     Truncated,
-    /// The frame is over the reader's limit. Its bytes are still in the stream: [`FrameReader::skip`] reads
+    /// The frame is over the reader's limit. Its bytes are still in the stream: [`FrameReader::skip`](super::FrameReader::skip) reads
     /// past them.
     TooLong {
         /// The announced length, in bytes.
