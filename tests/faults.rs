@@ -29,6 +29,7 @@ fn role() {
         ("deaf", Some(address)) => be_deaf(address),
         ("reader", Some(address)) => be_a_reader(address),
         ("putter", Some(address)) => be_a_putter(address),
+        ("careful", Some(address)) => be_careful(address),
         _ => panic!("no role {role}"),
     }
 }
@@ -62,6 +63,21 @@ fn be_a_putter(address: SocketAddr) {
     for number in first.. {
         queue.put(number).unwrap();
         say(number);
+    }
+}
+
+/// Gets items of the queue that redelivers and reports each done, and says when it has it, when it begins to
+/// report it, and when that was answered.
+fn be_careful(address: SocketAddr) {
+    end_with_parent();
+    let mut queue = client(address).queue(CAREFUL).unwrap();
+    say("ready");
+    loop {
+        let item = number(&queue.get().unwrap());
+        say(format!("got {item}"));
+        say(format!("reports {item}"));
+        queue.task_done().unwrap();
+        say(format!("done {item}"));
     }
 }
 
@@ -266,6 +282,57 @@ fn workers_killed_at_any_moment_take_along_one_item_each_at_the_most() {
     println!("{put} items: {got} got, {} left, {missing} taken along in {KILLS} kills", left.len());
     assert!(got > KILLS && missing <= KILLS, "{missing} of {put} are lost");
     assert!(seen.iter().all(|&number| (0..put).contains(&number)), "an item was invented");
+}
+
+#[test]
+fn a_redelivering_queue_loses_nothing_whenever_its_workers_are_killed() {
+    const KILLS: usize = 60;
+    let hub = Hub::start(Options::default());
+    let mut rng = Rng::new(19);
+    let mut put = 0_i64;
+    let mut dead = Vec::new();
+    for _ in 0..KILLS / 4 {
+        let mut workers: Vec<_> = (0..4).map(|_| Process::start("careful", Some(hub.address))).collect();
+        workers.iter().for_each(|worker| assert_eq!(worker.line(), "ready"));
+        for worker in &mut workers {
+            for _ in 0..rng.below(60) {
+                hub.careful.try_put(padded(put)).unwrap();
+                put += 1;
+            }
+            a_moment(&mut rng);
+            worker.kill();
+        }
+        dead.append(&mut workers);
+    }
+    wait_until("the hub knows that all are gone", || hub.figure("connections") == 1);
+    wait_until("no item is out", || hub.careful.stats().out == 0);
+    let left: BTreeSet<i64> = {
+        let items: Vec<i64> =
+            std::iter::from_fn(|| hub.careful.try_get().ok()).map(|item| number(&item.decode())).collect();
+        assert!(items.is_sorted_by(|a, b| a < b), "what came back is not in its place: {items:?}");
+        items.into_iter().collect()
+    };
+    let (mut got, mut reported, mut done) = (0, BTreeSet::new(), BTreeSet::new());
+    for line in dead.iter().flat_map(Process::rest) {
+        let (word, number) = line.split_once(' ').unwrap();
+        let number: i64 = number.parse().unwrap();
+        assert!((0..put).contains(&number), "{number} was invented");
+        match word {
+            "got" => got += 1,
+            "reports" => drop(reported.insert(number)),
+            _ => assert!(done.insert(number), "{number} was done twice"),
+        }
+    }
+    println!("{put} items: {got} got, {} done, {} left after {KILLS} kills", done.len(), left.len());
+    for number in 0..put {
+        match (done.contains(&number), left.contains(&number)) {
+            (true, true) => panic!("{number} is done, and came back"),
+            // The report arrived, and its answer, or the word about it, did not.
+            (false, false) => assert!(reported.contains(&number), "{number} is lost"),
+            _ => {}
+        }
+    }
+    assert!(done.len() > KILLS && got > done.len(), "the kills show nothing");
 }
 
 #[test]

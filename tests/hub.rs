@@ -584,3 +584,26 @@ fn all_items_of_an_iterator_go_in_in_order() {
     assert_eq!(reading.join().unwrap(), (0..count).map(Value::from).collect::<Vec<_>>());
     assert_eq!(queue.put_all(Vec::<Value>::new()).unwrap(), 0);
 }
+
+#[test]
+fn the_deepest_path_fits_a_connection_s_small_stack() {
+    // A value as deep as arguments are decoded, in the places where they are decoded, printed and freed; and a
+    // pickle far deeper than that.
+    let hub = hub(Options { data_only: true, ..Options::default() });
+    let mut proxy = hub.proxy("get_task_queue", &[]).unwrap();
+    let deep = |levels| (0..levels).fold(Value::List(vec![]), |inner, _| Value::List(vec![inner]));
+    for levels in [10, 60, 64, 65, 200] {
+        let error = proxy.call("get", &[true.into(), deep(levels)]).unwrap_err().to_string();
+        assert!(error.starts_with("TypeError: get() needs a number"), "{error}");
+        proxy.call("put", &[deep(levels)]).unwrap();
+        let got = proxy.call("get", &[]).unwrap();
+        assert_eq!(Pickled::from(got), Pickled::from(deep(levels)));
+    }
+    let mut million = b"\x80\x04".to_vec();
+    million.resize(1_000_002, b']');
+    million.resize(2_000_001, b'a');
+    million.push(b'.');
+    let million = Value::Opaque(Pickled::from_pickle(&million).unwrap());
+    proxy.call("put", std::slice::from_ref(&million)).unwrap();
+    assert_eq!(proxy.call("get", &[]).unwrap(), million);
+}

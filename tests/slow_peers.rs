@@ -25,10 +25,12 @@ fn role() {
 
 /// What no normal client ever waits for a put and a get: they take well under a millisecond, and the
 /// machine that runs the tests may be busy.
-const NOTICEABLE: Duration = Duration::from_secs(2);
+const NOTICEABLE: Duration = Duration::from_secs(5);
 
-fn connect(hub: &Hub, count: usize) -> Vec<TcpStream> {
-    (0..count).map(|_| TcpStream::connect(hub.address).unwrap()).collect()
+/// Strangers, each of which the hub has accepted: a burst of them would be held back by the listener's queue.
+fn strangers(hub: &Hub, count: usize) -> Vec<TcpStream> {
+    let streams = (0..count).map(|_| TcpStream::connect(hub.address).unwrap());
+    streams.inspect(challenged).collect()
 }
 
 /// Waits for the challenge: the hub has given the connection its thread.
@@ -45,9 +47,9 @@ fn hundreds_of_silent_slow_and_stuck_strangers_are_closed_at_the_deadline_and_di
     let hub = Hub::start(Options { handshake_timeout: deadline, max_strangers: 1000, ..Options::default() });
     let normal = Normal::start(hub.address);
     let begun = Instant::now();
-    let silent = connect(&hub, 100);
-    let slow = connect(&hub, 100);
-    let stuck = connect(&hub, 100);
+    let silent = strangers(&hub, 100);
+    let slow = strangers(&hub, 100);
+    let stuck = strangers(&hub, 100);
     for stream in &stuck {
         // A header and a part of the answer that it announces.
         (&*stream).write_all(b"\0\0\0\x28{sha256}abc").unwrap();
@@ -62,8 +64,7 @@ fn hundreds_of_silent_slow_and_stuck_strangers_are_closed_at_the_deadline_and_di
         slow
     });
     for stream in silent.iter().chain(&stuck) {
-        let received = expect_closed(stream);
-        assert!(received.len() < 100, "a challenge, and no more");
+        assert_eq!(expect_closed(stream), b"", "a challenge, and no more");
     }
     let took = begun.elapsed();
     assert!(took > deadline / 2, "{took:?}: closed before the deadline");

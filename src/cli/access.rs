@@ -22,29 +22,50 @@ macro_rules! access_help {
 }
 pub(super) use access_help;
 
+/// What the option of those client commands is that reconnect, with what they do without it.
+macro_rules! reconnect_help {
+    ($default:literal) => {
+        concat!(
+            "  --reconnect S         when the hub goes away, try for S seconds to reach it again; 0: give up at\n",
+            "                        once (default ",
+            $default,
+            ")\n"
+        )
+    };
+}
+pub(super) use reconnect_help;
+
 /// The options that every client command has.
 #[derive(Default)]
 pub struct Access {
     address: Option<String>,
     key: KeyOptions,
+    reconnects: bool,
+    patience: Option<Duration>,
 }
 
 impl Access {
+    /// The options of a command that reconnects when the hub goes away.
+    pub fn reconnecting() -> Self {
+        Self { reconnects: true, ..Self::default() }
+    }
+
     /// Takes the value of an option that the command itself does not know, or says that nobody knows it.
     pub fn option(&mut self, option: &str, args: &mut Args) -> Result<(), Failure> {
         match option {
             "--connect" => self.address = Some(address::parse(args)?),
+            "--reconnect" if self.reconnects => self.patience = Some(args.seconds()?),
             _ if self.key.option(option, args)? => {}
             _ => return Err(args.unknown()),
         }
         Ok(())
     }
 
-    /// The hub.
+    /// The hub; `retry` is what the command does if it was not told otherwise.
     pub fn hub(&self, retry: Retry) -> Result<Hub, Failure> {
         let address = self.address.as_deref().unwrap_or(address::DEFAULT);
         let mut manager = BaseManager::new(address, &self.key.find()?.bytes);
-        manager.set_retry(retry);
+        manager.set_retry(Retry { patience: self.patience.unwrap_or(retry.patience), ..retry });
         Ok(Hub { manager })
     }
 }

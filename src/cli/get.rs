@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use netq::{Error, QueueProxy, Retry, Value};
 
-use super::access::{Access, access_help, retry};
+use super::access::{Access, access_help, reconnect_help, retry};
 use super::args::{Arg, Args};
 use super::failure::Failure;
 use super::out;
@@ -26,6 +26,7 @@ options:
   --timeout S           give up when no item comes for S seconds (exit code 3); what came before is printed
   --repr                print a str as a Python literal too, so that every item is on one line
 ",
+    reconnect_help!("30"),
     access_help!(),
     "
 Items that cannot be printed because nobody reads any more, as in `netq get tasks -n 9999 | head`, go back to
@@ -84,8 +85,13 @@ fn parse(mut args: Args) -> Result<Get, Failure> {
     let mut name = None;
     let mut count = None;
     let mut follow = false;
-    let mut get =
-        Get { access: Access::default(), name: String::new(), count: None, timeout: None, literal: false };
+    let mut get = Get {
+        access: Access::reconnecting(),
+        name: String::new(),
+        count: None,
+        timeout: None,
+        literal: false,
+    };
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Option(option) => match option.as_str() {

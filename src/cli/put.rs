@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use netq::{Error, QueueProxy, Retry, Value};
 
-use super::access::{Access, access_help, retry};
+use super::access::{Access, access_help, reconnect_help, retry};
 use super::args::{Arg, Args};
 use super::failure::Failure;
 use super::lines::{BATCH_ITEMS, Lines};
@@ -26,6 +26,7 @@ options:
   --bytes               put Python bytes, which need not be UTF-8
   --timeout S           give up when the queue stays full for S seconds (exit code 3)
 ",
+    reconnect_help!("30"),
     access_help!(),
     "
 example:
@@ -66,7 +67,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 fn parse(mut args: Args) -> Result<Put, Failure> {
     let mut name = None;
     let mut put = Put {
-        access: Access::default(),
+        access: Access::reconnecting(),
         name: String::new(),
         items: Vec::new(),
         bytes: false,

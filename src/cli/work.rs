@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use netq::{Error, QueueProxy, Retry, Value};
 
-use super::access::{Access, Hub, access_help, retry};
+use super::access::{Access, Hub, access_help, reconnect_help, retry};
 use super::args::{Arg, Args};
 use super::failure::Failure;
 use super::out;
@@ -33,6 +33,7 @@ options:
   --keep-going          go on after a command has failed. Without it the first that fails is the last that is
                         started (exit code 1)
 ",
+    reconnect_help!("three days"),
     access_help!(),
     "
 When the hub restarts, workers wait for it. A result of which it is not known whether it arrived is put again:
@@ -89,7 +90,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn parse(mut args: Args) -> Result<Work, Failure> {
-    let mut access = Access::default();
+    let mut access = Access::reconnecting();
     let (mut tasks, mut results, mut command) = (None, None, Vec::<OsString>::new());
     let (mut workers, mut idle_exit, mut keep_going) = (1, None, false);
     while let Some(arg) = args.next()? {

@@ -81,9 +81,14 @@ impl Walker {
         }
         let len = self.rewrite(&mut bytes, span.start as usize, span, &from);
         let behind = bytes.len() as u32 - span.start - len as u32;
-        let memos = to.definition - from.definition;
+        let memos = (to.definition - from.definition) as u32;
         let refers = from.reference < to.reference;
-        Ok(Pickled::within(bytes, (span.start, behind), memos as u32, refers))
+        if len <= bytes.capacity() / 2 {
+            // Most of it was dropped. Kept, it would be memory that nobody counts.
+            let start = span.start as usize;
+            return Ok(Pickled::new(bytes[start..start + len].to_vec(), memos, refers));
+        }
+        Ok(Pickled::within(bytes, (span.start, behind), memos, refers))
     }
 
     fn checked<'a>(&self, bytes: &'a [u8], span: Span) -> Result<&'a [u8], PickleError> {

@@ -205,3 +205,26 @@ impl fmt::Debug for Pickled {
         write!(f, "Pickled({}, {} bytes)", self.type_name(), self.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_keeps_no_more_of_its_message_than_it_has_code() {
+        // A bytes object of 20,000 bytes in a list, behind so many FRAMEs, which payloads drop.
+        for frames in [0, 100, 100_000] {
+            let mut message = b"\x80\x04](".to_vec();
+            message.extend(b"\x95\0\0\0\0\0\0\0\0".repeat(frames));
+            message.extend(b"B\x20\x4e\0\0");
+            message.extend([b'x'; 20_000]);
+            message.extend(b"e.");
+            let mut walker = Walker::new();
+            let root = walker.walk(&message).unwrap();
+            let payload = walker.extract_owned(message.into(), root).unwrap();
+            assert_eq!(payload.len(), 20_008);
+            let kept = payload.buffer.into_vec().capacity();
+            assert!(kept <= 2 * 20_008, "{kept} bytes for {frames} frames");
+        }
+    }
+}

@@ -179,3 +179,13 @@ fn get_goes_on_at_a_hub_that_was_restarted() {
     assert!(ended.stderr.contains("lost the hub") && ended.stderr.contains("back at the hub"), "{ended:?}");
     assert_eq!(ended.ok(), "before\nafter\n");
 }
+
+#[test]
+fn get_gives_up_at_once_when_it_is_told_not_to_reconnect() {
+    let hub = Hub::start(&["tasks"]);
+    let get = Running::start(&mut hub.command(&["get", "tasks", "--reconnect", "0"]));
+    wait_for("the get", || (hub.figure("tasks", "waiting_getters") == 1).then_some(()));
+    drop(hub);
+    let ended = get.wait();
+    assert!(ended.error(1).contains("the connection broke during get"), "{ended:?}");
+}

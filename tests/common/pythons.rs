@@ -129,7 +129,8 @@ impl Program {
         last
     }
 
-    fn next(&mut self) -> Option<String> {
+    /// As [`line`](Self::line); `None` when it has ended.
+    pub fn next(&mut self) -> Option<String> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         match self.lines.recv_timeout(left) {
             Ok(line) => Some(line),

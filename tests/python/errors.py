@@ -59,7 +59,7 @@ for arguments, keywords in (((1, 2, 3), {}), ((), {'bogus': 1}), ((), {'timeout'
     hub.raises(TypeError, tasks.get, *arguments, **keywords)
 hub.raises(TypeError, tasks.qsize, 1)
 hub.raises(TypeError, tasks.get_nowait, 1)
-hub.raises(TypeError, tasks.task_done, 1)
+hub.raises(TypeError, tasks.task_done, 1, 2)
 
 # task_done
 joinable = manager.JoinableQueue()

@@ -13,12 +13,14 @@ use std::time::{Duration, Instant};
 use netq::connection::{AuthKey, Connection, Stranger};
 use netq::pickle::{Value, Walker};
 use netq::queue::BoundedQueue;
-use netq::{BaseManager, Options, Pickled, QueueProxy, Retry, SharedQueue};
+use netq::{BaseManager, Options, Pickled, QueueOptions, QueueProxy, Redelivery, Retry, SharedQueue};
 
 pub const KEY: &[u8] = b"a key for the tests only";
 pub const TASKS: &str = "get_task_queue";
 /// Another queue, for clients that are not to notice what happens to the first.
 pub const OTHER: &str = "get_other_queue";
+/// A queue that takes back what a client was not done with.
+pub const CAREFUL: &str = "get_careful_queue";
 
 /// How long something may take that takes milliseconds when nothing is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -93,11 +95,12 @@ pub fn wait_until(what: &str, mut state: impl FnMut() -> bool) {
     }
 }
 
-/// A hub in this process, with two queues, and what it has logged.
+/// A hub in this process, with its queues, and what it has logged.
 pub struct Hub {
     pub manager: BaseManager,
     pub address: SocketAddr,
     pub queue: Arc<BoundedQueue<Pickled>>,
+    pub careful: Arc<BoundedQueue<Pickled>>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -114,8 +117,11 @@ impl Hub {
         let queue = tasks.queue().clone();
         manager.register(TASKS, tasks);
         manager.register(OTHER, SharedQueue::new(0));
+        let redelivery = Some(Redelivery::default());
+        let careful = SharedQueue::with_options(QueueOptions { redelivery, ..QueueOptions::default() });
+        manager.register(CAREFUL, careful.clone());
         let address = manager.start().unwrap();
-        Self { manager, address, queue, log }
+        Self { manager, address, queue, careful: careful.queue().clone(), log }
     }
 
     pub fn log(&self) -> Vec<String> {

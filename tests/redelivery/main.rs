@@ -1,0 +1,74 @@
+//! At-least-once delivery, with real processes that are killed at random points: each item that was put is
+//! done at least once, none is invented, and what comes back comes back in order.
+//!
+//! A failure prints its seed; `NETQ_SEED=<seed> cargo test --test redelivery` begins with that one.
+
+#[path = "../cli/support.rs"]
+#[allow(dead_code, reason = "shared with the tests of the command line")]
+mod cli;
+mod clients;
+#[cfg(unix)]
+mod leases;
+mod python_workers;
+#[path = "../common/pythons.rs"]
+#[allow(dead_code, reason = "shared with the tests of Python programs")]
+mod pythons;
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(unix)]
+mod workers;
+
+use std::collections::BTreeMap;
+
+use netq::{Error, Value};
+
+use cli::{Hub, wait_for};
+use support::Rng;
+
+/// Random numbers for a test, whose seed is in its output.
+fn random(default: u64) -> Rng {
+    let seed =
+        std::env::var("NETQ_SEED").map_or(default, |seed| seed.parse().expect("NETQ_SEED is a number"));
+    println!("NETQ_SEED={seed}");
+    Rng::new(seed)
+}
+
+/// How often each of the numbers from 0 to `count` is among the items. Fails if one is missing, or if there is
+/// something else.
+#[track_caller]
+fn tally(count: i64, items: impl IntoIterator<Item = i64>) -> BTreeMap<i64, usize> {
+    let mut tally: BTreeMap<i64, usize> = (0..count).map(|number| (number, 0)).collect();
+    for item in items {
+        *tally.get_mut(&item).unwrap_or_else(|| panic!("{item} was never put")) += 1;
+    }
+    let missing: Vec<_> = tally.iter().filter(|(_, times)| **times == 0).map(|(item, _)| item).collect();
+    assert!(missing.is_empty(), "lost: {missing:?}");
+    tally
+}
+
+/// How many items came more often than once, counted as often as they did.
+fn duplicates(tally: &BTreeMap<i64, usize>) -> usize {
+    tally.values().map(|times| times - 1).sum()
+}
+
+/// What is left in a queue, once nobody has any of its items.
+fn rest(hub: &Hub, queue: &str) -> Vec<i64> {
+    wait_for("the return of all items", || (hub.figure(queue, "out") == 0).then_some(()));
+    let mut proxy = hub.queue(queue);
+    let mut items = Vec::new();
+    loop {
+        match proxy.try_get() {
+            Ok(item) => items.push(number(&item)),
+            Err(Error::Empty) => return items,
+            Err(error) => panic!("{error}"),
+        }
+        proxy.task_done().unwrap();
+    }
+}
+
+fn number(item: &Value) -> i64 {
+    match item {
+        Value::Str(text) => text.parse().unwrap(),
+        other => other.as_i64().unwrap(),
+    }
+}
