@@ -143,7 +143,11 @@ fn a_wrong_request_to_the_server_itself_is_answered_with_what_would_be_right() {
     let hub = small_hub();
     for (method, args, answer) in [
         ("launch", vec![], "no method 'launch'"),
-        ("create", vec!["get_tusk_queue".into()], "this hub serves get_careful_queue, get_other_queue, get_task_queue"),
+        (
+            "create",
+            vec!["get_tusk_queue".into()],
+            "this hub serves get_careful_queue, get_other_queue, get_task_queue",
+        ),
         ("create", vec![], "typeid"),
         ("create", vec![Value::List(vec![])], "typeid"),
         ("incref", vec!["nobody".into()], "no object 'nobody'"),
