@@ -128,8 +128,8 @@ fn the_memory_of_a_large_backlog_is_given_back_when_it_is_drained() {
             left -= some;
         }
         let full = status(hub.id(), "VmRSS");
-        // Some of it goes into spare memory from the time before.
-        assert!(full - before > (count * size) as u64 * 9 / 10 >> 10, "{what}: {full} KiB");
+        // Nearly all of it: the hub has a little memory to spare.
+        assert!(full - before > (count * size * 9 / 10) as u64 >> 10, "{what}: {full} KiB");
         let mut got = 0;
         while got < count {
             got += getter.get_many(batch, None).unwrap().len();

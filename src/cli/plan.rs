@@ -13,7 +13,7 @@ use super::spec::{FACTORIES, QueueSpec};
 use super::units::{duration, size};
 
 /// How many queues the factories may have made at a time: each has this part of their share.
-const MADE: usize = 16;
+const MADE: usize = 256;
 
 /// The queues of a hub.
 pub struct Plan {
@@ -182,7 +182,7 @@ mod tests {
 netq: queue tasks (maxsize 10, memory 16M, redeliver, lease 1 min, given up to tasks_dead after 3 redeliveries)
 netq: queue tasks_dead (any number of items: those that tasks gives up)
 netq: queue results (any number of items, memory 16M)
-netq: factories Queue, JoinableQueue (up to 16 queues, memory 1M each)
+netq: factories Queue, JoinableQueue (up to 256 queues, memory 64K each)
 ";
         assert_eq!(plan.describe(), expected);
         assert_eq!(plan.names().collect::<Vec<_>>(), ["tasks", "tasks_dead", "results"]);
@@ -217,7 +217,7 @@ netq: factories Queue, JoinableQueue (up to 16 queues, memory 1M each)
         let mut queues: Vec<_> =
             (0..MADE).map(|_| living.make(QueueOptions::default()).ok().unwrap()).collect();
         let error = living.make(QueueOptions::default()).err().unwrap();
-        assert!(error.to_string().starts_with("RuntimeError: 16 queues"), "{error}");
+        assert!(error.to_string().starts_with("RuntimeError: 256 queues"), "{error}");
         queues.pop();
         queues.push(living.make(QueueOptions::default()).ok().unwrap());
     }

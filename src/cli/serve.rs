@@ -21,7 +21,7 @@ netq serve: serve queues to Python and Rust programs until stopped
 usage: netq serve [OPTION]... NAME[:MAXSIZE][,redeliver][,lease=SECONDS][,attempts=N]...
 
 Serves a queue under each NAME, of at most MAXSIZE items (default 0: any number), and the factories Queue and
-JoinableQueue, which make a new queue for each who asks, up to 16 at a time. Stop it with Ctrl-C or `netq
+JoinableQueue, which make a new queue for each who asks, up to 256 at a time. Stop it with Ctrl-C or `netq
 shutdown`; what is in the queues then is gone. Prints `netq: listening on ADDR` once it accepts connections.
 
 options of a queue, behind its name and a comma:
@@ -40,7 +40,7 @@ options:
   --max-strangers N     keep at most N connections that have not shown the key yet (default 256)
   --max-message SIZE    refuse longer messages, such as 512K, 32M, 1G (default 128M)
   --memory SIZE         keep at most so many bytes of items (default: half of the machine's memory). Each NAME
-                        has an equal share, and one more is for the queues of the factories, a 16th for each.
+                        has an equal share, and one more is for the queues of the factories, 1/256 for each.
                         A put that would pass its queue's share waits, as if the queue were full. Not in it:
                         NAME_dead, which never refuses, and the messages on their way
   --data-only           refuse items whose pickles can run code where they are loaded, such as instances of

@@ -15,7 +15,7 @@ fn hub_says_what_it_serves_and_how_python_gets_there() {
     let redelivery = "redeliver, given up to results_dead after 2 redeliveries";
     assert_eq!(hub.line(), format!("netq: queue results (any number of items, memory 1M, {redelivery})"));
     assert_eq!(hub.line(), "netq: queue results_dead (any number of items: those that results gives up)");
-    assert_eq!(hub.line(), "netq: factories Queue, JoinableQueue (up to 16 queues, memory 64K each)");
+    assert_eq!(hub.line(), "netq: factories Queue, JoinableQueue (up to 256 queues, memory 4K each)");
     let mut program = String::new();
     while !program.contains(".get()") {
         program += &hub.line();
@@ -97,10 +97,10 @@ fn each_queue_has_its_own_share_of_the_memory() {
 fn factories_make_no_more_queues_than_there_is_memory_for() {
     let hub = Hub::start(&["tasks", "--memory", "1M"]);
     let mut made: Vec<_> =
-        (0..16).map(|n| hub.manager().queue(["Queue", "JoinableQueue"][n % 2]).unwrap()).collect();
+        (0..256).map(|n| hub.manager().queue(["Queue", "JoinableQueue"][n % 2]).unwrap()).collect();
     let error = hub.manager().queue("Queue").unwrap_err().to_string();
-    assert!(error.contains("RuntimeError: 16 queues") && error.contains("name more queues"), "{error}");
-    let share = (512 << 10) / 16;
+    assert!(error.contains("RuntimeError: 256 queues") && error.contains("name more queues"), "{error}");
+    let share = (512 << 10) / 256;
     assert!(made[0].put("x".repeat(share)).unwrap_err().to_string().starts_with("ValueError"));
     made[0].put("x".repeat(share - 200)).unwrap();
     made.pop();

@@ -12,7 +12,7 @@ use netq::{Error, Value};
 
 use crate::cli::{DEADLINE, Hub, KEY, Running, wait_for};
 use crate::support::{Rng, ask, reply, request};
-use crate::{duplicates, number, random, rest, tally};
+use crate::{duplicates, join, number, random, rest, tally};
 
 /// A connection that takes calls of objects.
 fn accepted(hub: &str) -> Connection {
@@ -118,7 +118,7 @@ fn all_that_is_put_is_printed_by_some_netq_get_though_all_are_killed() {
     let last = hub.command(&["get", "q", "--follow", "--timeout", "0.2"]);
     let ended = crate::cli::run(last);
     printed.extend(String::from_utf8(ended.stdout).unwrap().lines().map(|line| line.parse::<i64>().unwrap()));
-    hub.queue("q").join().unwrap();
+    join(&hub, "q");
     // What a killed one had printed of its last batch, at most, came again.
     let again = duplicates(&tally(count, printed));
     assert!(again <= kills * 64, "{again} items came again after {kills} kills");

@@ -66,6 +66,12 @@ fn rest(hub: &Hub, queue: &str) -> Vec<i64> {
     }
 }
 
+/// Python's `join()`, which ends at once here: a queue that has lost something would never let it.
+fn join(hub: &Hub, queue: &str) {
+    wait_for("the end of all work", || (hub.figure(queue, "unfinished") == 0).then_some(()));
+    hub.queue(queue).join().unwrap();
+}
+
 fn number(item: &Value) -> i64 {
     match item {
         Value::Str(text) => text.parse().unwrap(),

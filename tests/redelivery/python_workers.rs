@@ -5,7 +5,7 @@ use std::thread;
 use crate::cli::{Hub, KEY};
 use crate::pythons::{self, Python};
 use crate::support::Rng;
-use crate::{duplicates, number, random, tally};
+use crate::{duplicates, join, number, random, tally};
 
 #[test]
 fn each_task_of_killed_python_workers_has_a_result() {
@@ -30,7 +30,7 @@ fn kill_workers(python: &Python, mut rng: Rng) {
         }
     }
     python.run("careful_worker.py", &[&hub.address, KEY]);
-    hub.queue("get_task_queue").join().unwrap();
+    join(&hub, "get_task_queue");
     let results = hub.rest("get_result_queue");
     let again = duplicates(&tally(count, results.iter().map(number)));
     assert!(hub.figure("get_task_queue", "returned") > 0, "none was killed at work: this proves nothing");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use netq::Value;
 
 use crate::cli::{Hub, Running, entry, wait_for};
-use crate::{duplicates, number, random, tally};
+use crate::{duplicates, join, number, random, tally};
 
 fn work(hub: &Hub, options: &[&str], command: &[&str]) -> Running {
     let words = ["work", "q", "--results", "results"].iter().chain(options).chain(&["--"]).chain(command);
@@ -33,7 +33,7 @@ fn each_task_has_a_result_though_workers_are_killed_all_the_time() {
     }
     drop(workers);
     work(&hub, &["--idle-exit", "0.2"], &["true"]).wait().ok();
-    hub.queue("q").join().unwrap();
+    join(&hub, "q");
     let again = duplicates(&tally(count, tasks_of(hub.rest("results"))));
     // Each can have had one item, of which it had put the result.
     assert!(again <= kills + 3, "{again} second results after {kills} kills");
@@ -63,7 +63,7 @@ fn a_failed_command_is_a_result_and_not_run_again() {
     let hub = Hub::start(&["q,redeliver,attempts=1", "results"]);
     hub.queue("q").put_all(0..2).unwrap();
     work(&hub, &["--keep-going", "--idle-exit", "0.1"], &["false"]).wait().ok();
-    hub.queue("q").join().unwrap();
+    join(&hub, "q");
     assert_eq!(tasks_of(hub.rest("results")), [0, 1]);
     assert_eq!((hub.figure("q", "returned"), hub.figure("q_dead", "length")), (0, 0));
 }
