@@ -44,8 +44,8 @@ pub enum FrameError {
     Io(io::Error),
     /// The stream ended inside a frame.
     Truncated,
-    /// The frame is over the reader's limit. Its bytes are still in the stream: [`FrameReader::skip`](super::FrameReader::skip) reads
-    /// past them.
+    /// The frame is over the reader's limit. Its bytes are still in the stream:
+    /// [`FrameReader::skip`](super::FrameReader::skip) reads past them.
     TooLong {
         /// The announced length, in bytes.
         length: u64,

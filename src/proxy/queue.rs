@@ -158,7 +158,7 @@ impl QueueProxy {
     }
 
     /// Waits for one item, at most `timeout` (`None` is for ever), and takes what is there, up to
-    /// `max_items`, in one exchange. The hub gives no more at once than 4,096 items or 1 MiB, unless one is
+    /// `max_items`, in one exchange. The hub gives no more at once than 1,024 items or 1 MiB, unless one is
     /// larger. netq's own; CPython's manager has no such method.
     ///
     /// # Errors

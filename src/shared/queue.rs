@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::message::{Argument, Call, Caller, Exception};
 use crate::pickle::{Pickled, Value};
@@ -32,8 +32,11 @@ const EXPOSED: &[&str] = &[
 
 /// What one `get_many` takes at most, however much is asked for: its reply is built in memory, and what is in it
 /// is one client's alone. By then the exchange costs little beside its items.
-const GET_MANY_ITEMS: usize = 4096;
+const GET_MANY_ITEMS: usize = 1024;
 const GET_MANY_BYTES: usize = 1 << 20;
+
+/// What `put_many` puts at a time, with one lock of the queue.
+const PUT_MANY_ITEMS: usize = 1024;
 
 /// A [`BoundedQueue`] of opaque payloads, served to Python and Rust clients. Python's `queue.Queue`.
 ///
@@ -93,28 +96,55 @@ impl SharedQueue {
     fn put_many(&self, call: Call<'_>) -> Result<Answer, Exception> {
         let [items, block, timeout] = call.bind(["items", "block", "timeout"], 1)?;
         let limit = limit(&call, true, block, timeout)?;
-        let mut payloads = match items.and_then(|items| call.elements(items)) {
-            Some(elements) => elements.map(|item| call.opaque(item)).collect::<Result<VecDeque<_>, _>>()?,
+        match items.and_then(|items| call.elements(items)) {
+            Some(elements) => self.put_all(elements.map(|item| call.opaque(item)), limit, &call),
             // Given by name it lies too deep in the request for the walk to have noted its elements.
-            None => items
-                .map(|items| call.opaque(items))
-                .transpose()?
-                .and_then(|list| list.elements())
-                .ok_or_else(|| {
+            None => {
+                let list = items.map(|items| call.opaque(items)).transpose()?;
+                let items = list.and_then(|list| list.elements()).ok_or_else(|| {
                     Exception::type_error("put_many() needs a list or a tuple of at most 4,194,304 items")
-                })?
-                .into(),
-        };
-        let caller = call.caller();
-        match self.queue.put_many(&mut payloads, wait(limit).while_alive(&|| !caller.is_gone())) {
-            Ok(count) => Ok(count.into()),
-            Err(stopped) => match stopped.reason {
-                // The caller must learn how many went in. If some did, another reason comes up again when
-                // the rest is tried.
-                PutError::Full(()) => Ok(stopped.put.into()),
-                _ if stopped.put > 0 => Ok(stopped.put.into()),
-                reason => Err(put_error(reason)),
-            },
+                })?;
+                self.put_all(items.into_iter().map(Ok), limit, &call)
+            }
+        }
+    }
+
+    /// Puts items as long as it can, and says how many went in. What stops it later than at the first is left
+    /// for the next call, with the rest, to say: the caller must learn how many they were.
+    fn put_all(
+        &self,
+        mut items: impl Iterator<Item = Result<Pickled, Exception>>,
+        limit: Option<Duration>,
+        call: &Call<'_>,
+    ) -> Result<Answer, Exception> {
+        let alive = || !call.caller().is_gone();
+        let begun = Instant::now();
+        let mut total = 0;
+        loop {
+            // Not all at once: others want to use the queue too, and a million items in pieces of their own
+            // leave the heap in pieces.
+            let some = items.by_ref().take(PUT_MANY_ITEMS).collect::<Result<VecDeque<_>, _>>();
+            let stopped = match some {
+                Ok(some) if some.is_empty() => return Ok(total.into()),
+                Ok(mut some) => {
+                    let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+                    match self.queue.put_many(&mut some, wait(left).while_alive(&alive)) {
+                        Ok(put) => {
+                            total += put;
+                            continue;
+                        }
+                        Err(stopped) => {
+                            total += stopped.put;
+                            match stopped.reason {
+                                PutError::Full(()) => return Ok(total.into()),
+                                reason => put_error(reason),
+                            }
+                        }
+                    }
+                }
+                Err(exception) => exception,
+            };
+            return if total > 0 { Ok(total.into()) } else { Err(stopped) };
         }
     }
 

@@ -1,0 +1,194 @@
+//! Calls: values, arguments, exceptions, objects of one's own.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
+
+use netq::{Error, Options, Pickled, QueueProxy, Value};
+
+use crate::{figure, hub, tasks, until};
+
+#[test]
+fn every_kind_of_value_comes_back_equal() {
+    let hub = hub(Options::default());
+    let mut queue = tasks(&hub);
+    let big = Value::from(u128::MAX);
+    let values: Vec<Value> = vec![
+        Value::None,
+        true.into(),
+        0.into(),
+        (-1).into(),
+        255.into(),
+        65_536.into(),
+        i64::MIN.into(),
+        i64::MAX.into(),
+        big.clone(),
+        1.5.into(),
+        f64::INFINITY.into(),
+        "".into(),
+        "put".into(),
+        "get_task_queue".into(),
+        "ünïcödé 🦀".into(),
+        "x".repeat(300_000).into(),
+        Value::Bytes((0..=255).collect()),
+        Value::Bytes(vec![0; 300_000]),
+        Value::List(vec![1.into(), Value::List(vec![]), Value::Tuple(vec![])]),
+        ("a", 1, Value::None).into(),
+        BTreeMap::from([("k", 1), ("l", 2)]).into(),
+        Value::Dict(vec![(("a", 1).into(), Value::Dict(vec![]))]),
+        BTreeSet::from([1, 2, 3]).into(),
+        Value::FrozenSet(vec![big]),
+        Value::List((0..5000).map(Value::from).collect()),
+    ];
+    for value in values {
+        queue.put(value.clone()).unwrap();
+        assert_eq!(queue.get().unwrap(), value);
+    }
+}
+
+#[test]
+fn an_opaque_object_can_be_put_again_unchanged() {
+    let hub = hub(Options::default());
+    let mut queue = tasks(&hub);
+    // pickle.dumps(datetime.date(2024, 2, 29), 4)
+    let date = b"\x80\x04\x95\x20\0\0\0\0\0\0\0\x8c\x08datetime\x94\x8c\x04date\x94\x93\x94C\x04\x07\xe8\x02\x1d\x94\x85\x94R\x94.";
+    let date = Value::Opaque(Pickled::from_pickle(date).unwrap());
+    let dict = Value::Dict(vec![("first".into(), date.clone()), ("second".into(), date.clone())]);
+    queue.put(date.clone()).unwrap();
+    let got = queue.get().unwrap();
+    assert_eq!((got.to_string(), &got), ("<datetime.date>".into(), &date));
+    queue.put(dict.clone()).unwrap();
+    assert_eq!(queue.get().unwrap(), Value::Opaque(Pickled::from(dict)));
+    assert_eq!(queue.put_many(vec![1.into(), date.clone()], None).unwrap(), 2);
+    assert_eq!(queue.get_many(9, None).unwrap(), [1.into(), date]);
+}
+
+#[test]
+fn full_and_empty_are_python_s() {
+    let hub = hub(Options::default());
+    let mut queue = tasks(&hub);
+    let moment = Duration::from_millis(20);
+    assert!(matches!(queue.try_get(), Err(Error::Empty)));
+    assert!(matches!(queue.get_timeout(moment), Err(Error::Empty)));
+    queue.put(1).unwrap();
+    queue.try_put(2).unwrap();
+    assert!(matches!(queue.try_put(3), Err(Error::Full)));
+    assert!(matches!(queue.put_timeout(3, moment), Err(Error::Full)));
+    assert_eq!(queue.put_many(vec![3.into()], Some(moment)).unwrap(), 0);
+    assert!(queue.is_full().unwrap() && !queue.is_empty().unwrap());
+    assert_eq!(queue.qsize().unwrap(), 2);
+    assert_eq!(queue.get_many(10, None).unwrap(), [1.into(), 2.into()]);
+    queue.task_done().unwrap();
+    queue.task_done().unwrap();
+    queue.join().unwrap();
+    let error = queue.task_done().unwrap_err();
+    assert_eq!(error.to_string(), "ValueError: task_done() called too many times");
+    queue.shutdown(false).unwrap();
+    assert!(matches!(queue.put(1), Err(Error::ShutDown)));
+    assert!(matches!(queue.get(), Err(Error::ShutDown)));
+}
+
+#[test]
+fn wrong_arguments_raise_python_s_errors() {
+    let hub = hub(Options::default());
+    let mut proxy = hub.proxy("get_task_queue", &[]).unwrap();
+    let mut error = |method: &str, args: &[Value], kwargs: &[(&str, Value)]| {
+        proxy.call_with(method, args, kwargs).unwrap_err().to_string()
+    };
+    let one = Value::from(1);
+    assert_eq!(error("put", &[], &[]), "TypeError: put() missing required argument: 'item'");
+    assert_eq!(
+        error("put", &[], &[("thing", one.clone())]),
+        "TypeError: put() got an unexpected keyword argument 'thing'"
+    );
+    assert_eq!(
+        error("put", std::slice::from_ref(&one), &[("item", one.clone())]),
+        "TypeError: put() got multiple values for argument 'item'"
+    );
+    assert_eq!(
+        error("get", &[true.into(), (-1).into()], &[]),
+        "ValueError: 'timeout' must be a non-negative number"
+    );
+    assert_eq!(
+        error("get", &[true.into(), "soon".into()], &[]),
+        "TypeError: get() needs a number of seconds as its timeout, not str"
+    );
+    assert!(error("get", &vec![one.clone(); 9], &[]).starts_with("TypeError: get() takes at most 2"));
+    assert!(error("get_many", &[0.into()], &[]).starts_with("ValueError: 'max_items'"));
+    assert!(error("put_many", &[one], &[]).starts_with("TypeError: put_many() needs a list"));
+    assert!(error("explode", &[], &[]).starts_with("AttributeError: no method 'explode'"));
+    let error = hub.queue("get_tusk_queue").unwrap_err().to_string();
+    assert!(error.contains("'get_tusk_queue'") && error.contains("get_task_queue"), "{error}");
+}
+
+#[test]
+fn an_object_of_one_s_own_is_called_like_any_other() {
+    let hub = hub(Options::default());
+    let mut counter = hub.proxy("get_counter", &[]).unwrap();
+    assert_eq!(counter.exposed(), ["increment", "fail", "panic"]);
+    assert_eq!(counter.call("increment", &[]).unwrap(), 1.into());
+    assert_eq!(counter.call_with("increment", &[], &[("step", 5.into())]).unwrap(), 6.into());
+    assert_eq!(counter.call("#GETVALUE", &[]).unwrap(), 6.into());
+    assert_eq!(counter.call("__str__", &[]).unwrap(), "<netq object>".into());
+    let Err(Error::Raised(raised)) = counter.call("fail", &[]) else { panic!("nothing raised") };
+    assert_eq!(raised.to_string(), "decimal.InvalidOperation: ('no', 7)");
+}
+
+#[test]
+fn a_panic_ends_one_connection_and_no_other() {
+    let hub = hub(Options::default());
+    let (mut one, mut other) =
+        (hub.proxy("get_counter", &[]).unwrap(), hub.proxy("get_counter", &[]).unwrap());
+    other.call("increment", &[]).unwrap();
+    assert!(matches!(one.call("panic", &[]), Err(Error::Lost { .. })));
+    assert_eq!(other.call("increment", &[]).unwrap(), 2.into());
+    assert_eq!(one.call("increment", &[]).unwrap(), 3.into());
+    until("the dead connection is no longer counted", || figure(&hub, "get_counter", "connections") == 2);
+}
+
+#[test]
+fn a_factory_makes_a_queue_for_each_client_and_drops_it_after_the_last() {
+    let hub = hub(Options::default());
+    let mut first = QueueProxy::new(hub.proxy("Queue", &[1.into()]).unwrap());
+    let mut second = QueueProxy::new(hub.proxy("Queue", &[1.into()]).unwrap());
+    first.put("mine").unwrap();
+    assert!(second.is_empty().unwrap());
+    let mut clone = first.try_clone().unwrap();
+    assert_eq!(hub.dispatch("number_of_objects").unwrap(), 2.into());
+    drop(first);
+    assert_eq!(clone.get().unwrap(), "mine".into());
+    drop(clone);
+    drop(second);
+    assert_eq!(hub.dispatch("number_of_objects").unwrap(), 0.into());
+}
+
+#[test]
+fn put_many_takes_its_items_by_name_too() {
+    let hub = hub(Options::default());
+    let mut queue = hub.queue("get_careful_queue").unwrap();
+    let nested = Value::List(vec![1.into(), ("a", "a").into()]);
+    for items in [
+        Value::List(vec![nested.clone(), "items".into()]),
+        Value::Tuple(vec![nested.clone(), "items".into()]),
+    ] {
+        let put = queue.proxy().call_with("put_many", &[], &[("items", items), ("block", false.into())]);
+        assert_eq!(put.unwrap(), 2.into());
+        assert_eq!((queue.get().unwrap(), queue.get().unwrap()), (nested.clone(), "items".into()));
+    }
+    let error = queue.proxy().call_with("put_many", &[], &[("items", "text".into())]).unwrap_err();
+    assert!(error.to_string().starts_with("TypeError: put_many() needs a list"), "{error}");
+}
+
+#[test]
+fn all_items_of_an_iterator_go_in_in_order() {
+    let hub = hub(Options::default());
+    let mut queue = tasks(&hub);
+    let mut reader = tasks(&hub);
+    let count = 2000;
+    let reading = thread::spawn(move || (0..count).map(|_| reader.get().unwrap()).collect::<Vec<_>>());
+    // The queue holds 2: most of each batch waits.
+    assert_eq!(queue.put_all(0..count).unwrap(), count as usize);
+    assert_eq!(reading.join().unwrap(), (0..count).map(Value::from).collect::<Vec<_>>());
+    assert_eq!(queue.put_all(Vec::<Value>::new()).unwrap(), 0);
+}

@@ -1,0 +1,134 @@
+//! Delivery: what happens to an item whose client dies.
+
+use std::thread;
+
+use netq::{Error, Options};
+
+use crate::{Raw, figure, hub, tasks, until};
+
+#[test]
+fn an_item_whose_reply_was_not_read_goes_back_to_the_front() {
+    let hub = hub(Options::default());
+    let mut queue = tasks(&hub);
+    queue.put("first").unwrap();
+    queue.put("second").unwrap();
+    let mut victim = Raw::new(&hub);
+    victim.send("get_task_queue".into(), "get", vec![]);
+    victim.die_with_a_reply_unread();
+    until("the item is back", || queue.qsize().unwrap() == 2);
+    assert_eq!(queue.get().unwrap(), "first".into());
+    assert_eq!(queue.get().unwrap(), "second".into());
+}
+
+#[test]
+fn an_item_whose_reply_was_read_is_gone_when_the_client_leaves() {
+    let hub = hub(Options::default());
+    let mut queue = tasks(&hub);
+    queue.put("first").unwrap();
+    let mut client = Raw::new(&hub);
+    assert_eq!(client.call("get_task_queue".into(), "get", vec![]), "('#RETURN', 'first')");
+    drop(client);
+    until("the connection has ended", || figure(&hub, "get_task_queue", "out") == 0);
+    assert_eq!((queue.qsize().unwrap(), figure(&hub, "get_task_queue", "gets")), (0, 1));
+}
+
+#[test]
+fn nothing_is_taken_for_a_client_that_died_while_it_waited() {
+    let hub = hub(Options::default());
+    let mut queue = tasks(&hub);
+    let mut victims: Vec<Raw> = (0..5).map(|_| Raw::new(&hub)).collect();
+    for victim in &mut victims {
+        victim.send("get_task_queue".into(), "get", vec![]);
+    }
+    until("all of them wait", || figure(&hub, "get_task_queue", "waiting_getters") == 5);
+    drop(victims);
+    queue.put("precious").unwrap();
+    assert_eq!(queue.get().unwrap(), "precious".into());
+    until("their threads have ended", || figure(&hub, "get_task_queue", "waiting_getters") == 0);
+}
+
+#[test]
+fn nothing_is_put_for_a_client_that_died_while_it_waited() {
+    let hub = hub(Options::default());
+    let mut queue = tasks(&hub);
+    queue.put(1).unwrap();
+    queue.put(2).unwrap();
+    let mut victim = Raw::new(&hub);
+    victim.send("get_task_queue".into(), "put", vec!["ghost".into()]);
+    until("it waits", || figure(&hub, "get_task_queue", "waiting_putters") == 1);
+    drop(victim);
+    assert_eq!(queue.get().unwrap(), 1.into());
+    until("its thread has ended", || figure(&hub, "get_task_queue", "waiting_putters") == 0);
+    assert_eq!(queue.get().unwrap(), 2.into());
+    assert!(matches!(queue.try_get(), Err(Error::Empty)));
+}
+
+#[test]
+fn what_a_worker_was_not_done_with_is_delivered_again_and_then_given_up() {
+    let hub = hub(Options::default());
+    let mut boss = hub.queue("get_careful_queue").unwrap();
+    for number in 0..3 {
+        boss.put(number).unwrap();
+    }
+    let mut worker = hub.queue("get_careful_queue").unwrap();
+    assert_eq!(worker.get().unwrap(), 0.into());
+    assert_eq!(worker.get().unwrap(), 1.into());
+    worker.task_done().unwrap(); // the oldest: 0
+    drop(worker);
+    until("what it had is back", || boss.qsize().unwrap() == 2);
+    for _ in 0..2 {
+        let mut worker = hub.queue("get_careful_queue").unwrap();
+        assert_eq!(worker.get().unwrap(), 1.into());
+        drop(worker);
+        until("it let go", || figure(&hub, "get_careful_queue", "out") == 0);
+    }
+    assert_eq!(hub.queue("get_careful_queue_dead").unwrap().get().unwrap(), 1.into());
+    assert_eq!(boss.get().unwrap(), 2.into());
+    boss.task_done().unwrap();
+    boss.join().unwrap();
+    let error = boss.task_done().unwrap_err().to_string();
+    assert!(error.contains("this connection has not so many items"), "{error}");
+}
+
+#[test]
+fn several_are_done_at_once_or_none() {
+    let hub = hub(Options::default());
+    for name in ["get_task_queue", "get_careful_queue"] {
+        let mut queue = hub.queue(name).unwrap();
+        assert_eq!(queue.redelivers().unwrap(), name == "get_careful_queue");
+        queue.put(1).unwrap();
+        queue.put(2).unwrap();
+        assert_eq!(queue.get_many(5, None).unwrap().len(), 2);
+        let error = queue.task_done_many(3).unwrap_err().to_string();
+        assert!(error.contains("task_done() called too many times"), "{error}");
+        assert_eq!(figure(&hub, name, "unfinished"), 2);
+        queue.task_done_many(2).unwrap();
+        queue.task_done_many(0).unwrap();
+        let error = queue.proxy().call("task_done", &[(-1).into()]).unwrap_err().to_string();
+        assert!(error.starts_with("ValueError: 'count'"), "{error}");
+        queue.join().unwrap();
+    }
+}
+
+#[test]
+fn many_clients_share_a_queue_and_each_item_arrives_once() {
+    let hub = hub(Options::default());
+    let (putters, each) = (4, 250);
+    thread::scope(|scope| {
+        for putter in 0..putters {
+            let mut queue = tasks(&hub);
+            scope.spawn(move || (0..each).for_each(|i| queue.put(putter * each + i).unwrap()));
+        }
+        let getters: Vec<_> = (0..putters)
+            .map(|_| {
+                let mut queue = tasks(&hub);
+                scope.spawn(move || {
+                    (0..each).map(|_| queue.get().unwrap().as_i64().unwrap()).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let mut all: Vec<i64> = getters.into_iter().flat_map(|getter| getter.join().unwrap()).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..putters * each).collect::<Vec<_>>());
+    });
+}

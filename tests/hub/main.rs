@@ -1,0 +1,131 @@
+//! Rust on Rust, over loopback: what a hub promises to its clients. No Python is needed here.
+
+mod calls;
+mod delivery;
+mod limits;
+mod manager;
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use netq::connection::{Connection, Stranger};
+use netq::{
+    Answer, AuthKey, BaseManager, Call, DeadLetters, Exception, Options, Pickled, QueueOptions, QueueProxy,
+    Redelivery, Shared, SharedQueue, Value,
+};
+
+const KEY: &[u8] = b"a key for tests only";
+/// Far longer than anything here takes: for what must not hang.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+struct Counter(AtomicI64);
+
+impl Shared for Counter {
+    fn exposed(&self) -> &[&'static str] {
+        &["increment", "fail", "panic"]
+    }
+
+    fn call(&self, call: Call<'_>) -> Result<Answer, Exception> {
+        match call.method() {
+            "increment" => {
+                let [step] = call.bind(["step"], 0)?;
+                let step = call.int(step, 1)?;
+                Ok((self.0.fetch_add(step, Ordering::Relaxed) + step).into())
+            }
+            "panic" => panic!("a method of a shared object panics, as this test wants"),
+            _ => Err(Exception::new("decimal", "InvalidOperation", vec!["no".into(), 7.into()])),
+        }
+    }
+
+    fn value(&self) -> Result<Value, Exception> {
+        Ok(self.0.load(Ordering::Relaxed).into())
+    }
+}
+
+/// A hub with a task queue of 2 items, a redelivering one, a factory and a counter.
+fn hub(options: Options) -> BaseManager {
+    let mut hub = BaseManager::new("127.0.0.1:0", KEY);
+    hub.set_options(options);
+    hub.register("get_task_queue", SharedQueue::new(2));
+    hub.register("get_counter", Arc::new(Counter(AtomicI64::new(0))));
+    let dead = SharedQueue::new(0);
+    let careful = SharedQueue::with_options(QueueOptions {
+        redelivery: Some(Redelivery {
+            lease: None,
+            dead_letters: Some(DeadLetters { attempts: 2, queue: dead.queue().clone() }),
+        }),
+        ..QueueOptions::default()
+    });
+    hub.register("get_careful_queue", careful);
+    hub.register("get_careful_queue_dead", dead);
+    hub.register_factory("Queue", |call| {
+        let [maxsize] = call.bind(["maxsize"], 0)?;
+        Ok(SharedQueue::new(call.int(maxsize, 0)?.try_into().unwrap_or(0)))
+    });
+    hub.start().unwrap();
+    hub
+}
+
+fn tasks(hub: &BaseManager) -> QueueProxy {
+    hub.queue("get_task_queue").unwrap()
+}
+
+/// Waits until `condition` holds.
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < DEADLINE, "waited in vain until {what}");
+        thread::yield_now();
+    }
+}
+
+/// A figure of an object, as `netq stat` shows it.
+fn figure(hub: &BaseManager, object: &str, name: &str) -> i64 {
+    let Value::Dict(stat) = hub.dispatch("stat").unwrap() else { panic!("stat is no dict") };
+    let Some((_, Value::List(rows))) = stat.into_iter().find(|(key, _)| key.as_str() == Some("objects"))
+    else {
+        panic!("stat has no objects")
+    };
+    let field = |row: &Value, key: &str| match row {
+        Value::Dict(row) => row.iter().find(|(k, _)| k.as_str() == Some(key)).map(|(_, value)| value.clone()),
+        _ => None,
+    };
+    let row = rows.iter().find(|row| field(row, "name") == Some(object.into())).unwrap();
+    field(row, name).unwrap().as_i64().unwrap()
+}
+
+/// A client that speaks the protocol by hand.
+struct Raw(Connection);
+
+impl Raw {
+    fn new(hub: &BaseManager) -> Self {
+        let stream = Arc::new(TcpStream::connect(hub.address()).unwrap());
+        let stranger = Stranger::new(stream, DEADLINE).unwrap();
+        let mut raw = Self(stranger.introduce(&AuthKey::new(KEY), 1 << 30).unwrap());
+        assert_eq!(raw.call(Value::None, "accept_connection", vec!["raw".into()]), "('#RETURN', None)");
+        raw
+    }
+
+    fn send(&mut self, ident: Value, method: &str, args: Vec<Value>) {
+        let request = Value::Tuple(vec![ident, method.into(), Value::Tuple(args), Value::Dict(vec![])]);
+        self.0.send(&[&Pickled::from(request).to_pickle()]).unwrap();
+    }
+
+    fn receive(&mut self) -> String {
+        let frame = self.0.receive().unwrap().expect("a reply");
+        Pickled::from_pickle(&frame).unwrap().decode().to_string()
+    }
+
+    fn call(&mut self, ident: Value, method: &str, args: Vec<Value>) -> String {
+        self.send(ident, method, args);
+        self.receive()
+    }
+
+    /// Dies without having read the reply that is on its way: the system resets the connection.
+    fn die_with_a_reply_unread(self) {
+        assert_eq!(self.0.stream().peek(&mut [0]).unwrap(), 1);
+    }
+}
