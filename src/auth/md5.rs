@@ -5,7 +5,7 @@
 const ROTATE: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
 /// The RFC's table: the first 32 bits of the fraction of |sin(i + 1)|. Computing it would load the C library's
-/// mathematics into every hub: 0.6 MB for 64 numbers.
+/// mathematics into every hub: 0.4 MB for 64 numbers.
 const SINES: [u32; 64] = [
     0xd76a_a478,
     0xe8c7_b756,

@@ -174,10 +174,10 @@ impl Session<'_> {
         }
     }
 
-    /// Waits for the next sign of life before the next message is read, into memory of its own: two large
-    /// messages at once would not fit in a processor's cache, nor in as little memory.
+    /// Waits for the next sign of life before the next message is read: two large messages at once would take
+    /// twice the memory.
     fn let_go_of_large_items(&mut self) -> io::Result<()> {
-        // A message that came with the one before it needs no wait, and there may be nothing to wait for.
+        // A message that came with the one before it is here: waiting for more took the whole five seconds.
         if self.connection.has_message() || !self.doubt.as_ref().is_some_and(|doubt| doubt.large) {
             return Ok(());
         }

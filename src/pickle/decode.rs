@@ -22,10 +22,6 @@ const MAX_AGAIN: usize = 4 << 20;
 /// them before it knows whether they are what it asks for, and each byte may take 70 of memory.
 const SMALL: usize = 64 << 10;
 
-/// From so many bytes on, a `str` or `bytes` is moved rather than copied: page faults of fresh memory made
-/// the copy of 1 MB as dear as its way through the network.
-const LARGE: usize = 16 << 10;
-
 impl Pickled {
     /// The object as a [`Value`]: an opaque one, as a whole, when a part of it is no basic type,
     /// or when it holds itself, is nested more than 64 levels deep, or is much larger as a tree
@@ -49,42 +45,9 @@ impl Pickled {
         value.unwrap_or(Value::Opaque(self))
     }
 
-    /// As [`decode`](Self::decode), for who has no more use for the payload: a large `str` or `bytes`, and
-    /// what stays opaque, keeps the memory that it is in.
-    ///
-    /// ```
-    /// use netq::pickle::{Pickled, Value};
-    ///
-    /// let photo = Value::Bytes(vec![7; 100_000]);
-    /// assert_eq!(Pickled::from(photo.clone()).into_value(), photo);
-    /// ```
-    pub fn into_value(self) -> Value {
-        let code = self.as_bytes();
-        let (is_text, data) = match Reader::new(code, 0).next() {
-            Ok(Some(i)) if i.data.len() >= LARGE && matches!(code[i.end..], [] | [byte::MEMOIZE]) => {
-                let data = i.end - i.data.len()..i.end;
-                match i.byte {
-                    byte::BINUNICODE | byte::BINUNICODE8 => (true, data),
-                    byte::BINBYTES | byte::BINBYTES8 => (false, data),
-                    _ => return self.decode(),
-                }
-            }
-            _ => return Decoder::new(MAX_AGAIN).run(&self).unwrap_or(Value::Opaque(self)),
-        };
-        let header = code[..data.start].to_vec();
-        let bytes = self.into_part(data);
-        if !is_text {
-            return Value::Bytes(bytes);
-        }
-        String::from_utf8(bytes).map_or_else(
-            |error| {
-                // Python's text with a lone surrogate in it.
-                let mut code = error.into_bytes();
-                code.splice(..0, header);
-                Value::Opaque(Pickled::new(code, 0, false))
-            },
-            Value::Str,
-        )
+    /// As [`decode`](Self::decode), for who has no more use for the payload: what stays opaque is not copied.
+    pub(crate) fn into_value(self) -> Value {
+        Decoder::new(MAX_AGAIN).run(&self).unwrap_or(Value::Opaque(self))
     }
 }
 
@@ -367,30 +330,5 @@ impl Decoder {
             })
             .collect::<Option<_>>()?;
         Some((items, deepest))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_text_and_bytes_are_the_same_whether_moved_or_copied() {
-        let x = "x".repeat(LARGE);
-        let same = [Value::from(x.as_str()), Value::Bytes(x.clone().into_bytes()), (x.as_str(), 1).into()];
-        for value in same {
-            let payload = value.to_pickled();
-            assert_eq!(payload.decode(), value);
-            assert_eq!(payload.into_value(), value);
-        }
-        let memoized = [b"X\0\x40\0\0", x.as_bytes(), b"\x94"].concat();
-        assert_eq!(Pickled::new(memoized, 1, false).into_value(), x.as_str().into());
-    }
-
-    #[test]
-    fn large_text_that_is_no_utf_8_stays_opaque() {
-        let code = [&b"X\0\x40\0\0"[..], &vec![b'x'; LARGE - 3], b"\xed\xa0\x80"].concat();
-        let payload = Pickled::new(code, 0, false);
-        assert_eq!(payload.clone().into_value(), Value::Opaque(payload));
     }
 }

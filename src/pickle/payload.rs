@@ -1,7 +1,6 @@
 //! [`Pickled`]: one Python object as pickle code that stands on its own.
 
 use std::fmt;
-use std::ops::Range;
 
 use super::error::PickleError;
 use super::extract::{KEEP_BUFFER, get};
@@ -60,15 +59,6 @@ impl Pickled {
     /// The code, without PROTO and STOP.
     pub fn as_bytes(&self) -> &[u8] {
         &self.buffer[self.before as usize..self.buffer.len() - self.behind as usize]
-    }
-
-    /// A part of the code, in the memory that it is in.
-    pub(super) fn into_part(self, part: Range<usize>) -> Vec<u8> {
-        let before = self.before as usize;
-        let mut bytes = self.buffer.into_vec();
-        bytes.truncate(before + part.end);
-        bytes.drain(..before + part.start);
-        bytes
     }
 
     /// The number of bytes of code.
