@@ -1,6 +1,7 @@
 //! Delivery: what happens to an item whose client dies.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use netq::{Error, Options};
 
@@ -131,4 +132,17 @@ fn many_clients_share_a_queue_and_each_item_arrives_once() {
         all.sort_unstable();
         assert_eq!(all, (0..putters * each).collect::<Vec<_>>());
     });
+}
+
+#[test]
+fn a_request_that_was_sent_with_a_get_of_a_large_item_does_not_wait_for_more() {
+    let hub = hub(Options::default());
+    tasks(&hub).put("x".repeat(200_000)).unwrap();
+    let mut client = Raw::new(&hub);
+    client.send_together("get_task_queue", &["get", "qsize"]);
+    assert!(client.receive().len() > 200_000);
+    let asked = Instant::now();
+    assert_eq!(client.receive(), "('#RETURN', 0)");
+    // It waited for five seconds for a sign of life, which it had already.
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
 }

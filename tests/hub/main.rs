@@ -5,13 +5,14 @@ mod delivery;
 mod limits;
 mod manager;
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use netq::connection::{Connection, Stranger};
+use netq::connection::{Connection, Stranger, write_frame};
 use netq::{
     Answer, AuthKey, BaseManager, Call, DeadLetters, Exception, Options, Pickled, QueueOptions, QueueProxy,
     Redelivery, Shared, SharedQueue, Value,
@@ -107,6 +108,17 @@ impl Raw {
         let mut raw = Self(stranger.introduce(&AuthKey::new(KEY), 1 << 30).unwrap());
         assert_eq!(raw.call(Value::None, "accept_connection", vec!["raw".into()]), "('#RETURN', None)");
         raw
+    }
+
+    /// Several calls without arguments, in one piece.
+    fn send_together(&mut self, ident: &str, methods: &[&str]) {
+        let mut bytes = Vec::new();
+        for &method in methods {
+            let request = (ident, method, Value::Tuple(vec![]), Value::Dict(vec![]));
+            let pickle = Pickled::from(Value::from(request)).to_pickle();
+            write_frame(&mut bytes, &mut Vec::new(), &[&pickle]).unwrap();
+        }
+        (&**self.0.stream()).write_all(&bytes).unwrap();
     }
 
     fn send(&mut self, ident: Value, method: &str, args: Vec<Value>) {
