@@ -70,7 +70,8 @@ fn five_thousand_idle_workers_are_served_and_leave_nothing_behind() {
     let (crowded_threads, crowded_memory) = (status(hub.id(), "Threads"), status(hub.id(), "VmRSS"));
     let each = (crowded_memory - memory) as f64 / count as f64;
     println!("{count} connections in {:?}: {crowded_memory} KiB, {each:.1} KiB each", begun.elapsed());
-    assert!(crowded_threads >= threads + count, "{crowded_threads} threads");
+    // Not `threads` more: those of the first calls may still have been there, on a busy machine.
+    assert!(crowded_threads >= count, "{crowded_threads} threads");
     assert_eq!(figure(&client(address), "connections") as u64, count + 2);
     let bound = if cfg!(debug_assertions) { 32.0 } else { 16.0 };
     assert!(each < bound, "{each} KiB for each idle connection");
