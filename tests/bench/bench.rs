@@ -13,13 +13,14 @@
 //! them. So the servers take turns, round by round, and a ratio is the median of the rounds' ratios.
 //!
 //! Reading order: `servers` (who is measured), `clients` and `echo` (how they are talked to), `load` and
-//! `rows` (throughput), `python`, `memory`, `growth`, then `report` and `svg`.
+//! `rows` (throughput), `pin` (on which processors), `python`, `memory`, `growth`, then `report` and `svg`.
 
 mod clients;
 mod echo;
 mod growth;
 mod load;
 mod memory;
+mod pin;
 mod python;
 mod report;
 mod rows;
@@ -33,6 +34,7 @@ use std::time::Duration;
 
 use clients::Result;
 use growth::Growth;
+use pin::Pin;
 use rows::Row;
 use servers::{Interpreter, Server};
 
@@ -98,20 +100,23 @@ fn run(options: &Options) -> Result<()> {
     let servers = start(&pythons, options.alone)?;
     let names: Vec<_> = servers.iter().map(|server| server.name.clone()).collect();
     let mut report = String::new();
+    let pin = Pin::new();
 
     let mut rows: Vec<Row> = rows::all().into_iter().filter(|row| options.wants(row.number)).collect();
     if !rows.is_empty() {
-        rows::measure(&mut rows, &servers, rounds, slice);
+        rows::measure(&mut rows, &servers, &pin, rounds, slice);
         section(&mut report, "Throughput", rows::table(&rows, &servers))?;
     }
     if options.wants(6) {
+        pin.together(&servers);
         let table = python::measure(&servers, rounds.div_ceil(3), slice)?;
         section(&mut report, "Unmodified Python clients", table)?;
     }
+    pin.apart(&servers);
     if options.wants(8) && cfg!(target_os = "linux") {
         section(&mut report, "Resident memory", memory::measure(&start(&pythons, options.alone)?)?)?;
     }
-    let growth = if options.wants(9) { grow(options, &servers, &mut report)? } else { Vec::new() };
+    let growth = if options.wants(9) { grow(options, &servers, &pin, &mut report)? } else { Vec::new() };
 
     if options.only.is_empty() && !options.quick && !options.alone {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench");
@@ -123,17 +128,16 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn grow(options: &Options, servers: &[Server], report: &mut String) -> Result<Vec<Growth>> {
+fn grow(options: &Options, servers: &[Server], pin: &Pin, report: &mut String) -> Result<Vec<Growth>> {
     let (rounds, slice) = if options.quick { (1, 50) } else { (3, 200) };
     let slice = Duration::from_millis(slice);
     let (connections, size, length) =
         if options.quick { (100, 4_000_000, 1_000) } else { (1_000, 64_000_000, 1_000_000) };
+    let connections = growth::connections(servers, connections, rounds, slice);
+    pin.together(servers);
+    let sizes = growth::sizes(servers, size, rounds, slice);
     let (backlog, each) = growth::backlog(&Server::netq()?, length)?;
-    let all = vec![
-        growth::connections(servers, connections, rounds, slice),
-        growth::sizes(servers, size, rounds, slice),
-        backlog,
-    ];
+    let all = vec![connections, sizes, backlog];
     for growth in &all {
         section(report, growth.title, growth.table())?;
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::load::{Figure, Load, compare};
+use crate::pin::Pin;
 use crate::report::{Table, figure};
 use crate::servers::Server;
 
@@ -84,9 +85,14 @@ pub fn all() -> [Row; 6] {
     ]
 }
 
-pub fn measure(rows: &mut [Row], servers: &[Server], rounds: usize, slice: Duration) {
+pub fn measure(rows: &mut [Row], servers: &[Server], pin: &Pin, rounds: usize, slice: Duration) {
     for row in rows {
         eprintln!("row {}: {}", row.number, row.work);
+        if row.load.connections == 1 {
+            pin.together(servers)
+        } else {
+            pin.apart(servers)
+        }
         row.figures = compare(servers, row.load, rounds, slice);
     }
 }
