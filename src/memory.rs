@@ -33,6 +33,11 @@ pub(crate) fn tidy() {
 }
 
 impl Buffer {
+    /// An empty buffer with room for so many bytes, in memory that a former message has left if there is any.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self::spare(capacity).unwrap_or_else(|| Vec::with_capacity(capacity).into())
+    }
+
     /// An empty buffer that a former message has left, if there is one that holds `capacity` bytes.
     pub(crate) fn spare(capacity: usize) -> Option<Self> {
         if capacity < MAPPED {

@@ -118,12 +118,7 @@ struct Block<T> {
 impl<T> Block<T> {
     fn new(packs: bool) -> Self {
         let (loose, packed) = if packs { (0, PACKED + LAST) } else { (BLOCK, 0) };
-        Self {
-            loose: VecDeque::with_capacity(loose),
-            packed: Buffer::spare(packed).unwrap_or_else(|| Vec::with_capacity(packed).into()),
-            read: 0,
-            len: 0,
-        }
+        Self { loose: VecDeque::with_capacity(loose), packed: Buffer::with_capacity(packed), read: 0, len: 0 }
     }
 
     fn is_full(&self) -> bool {
