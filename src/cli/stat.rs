@@ -124,8 +124,7 @@ fn cell(object: &Value, name: &Value, value: &Value) -> Option<(String, String)>
         None => amount,
     };
     let (heading, text) = match name.as_str() {
-        // An object's type is what its name is or begins with.
-        Some("type" | "maxsize" | "max_bytes") => return None,
+        Some("maxsize" | "max_bytes") => return None,
         Some("redelivers") if *value == Value::Bool(false) => return None,
         _ if value.is_none() => return None,
         Some("length") => {
@@ -206,9 +205,9 @@ connections 2/10, strangers ?/?; accepted ?, refused ?, evicted ?, failed handsh
 messages up to 1M, data only; handshakes within 10 s, by SHA-256 or MD5
 replies read within 1 min; no client may stop the hub
 
-name     refs  length   bytes  redelivers  lease  value
-tasks       3    7/10  700/3M  yes          2.5s      -
-counter     -       -       -  -               -      5
+name     type   refs  length   bytes  redelivers  lease  value
+tasks    tasks     3    7/10  700/3M  yes          2.5s      -
+counter  -         -       -       -  -               -      5
 ";
         assert_eq!(describe("127.0.0.1:8001", &figures), expected);
     }
