@@ -7,7 +7,6 @@ use super::extract::{KEEP_BUFFER, get};
 use super::opcode::{Reader, byte};
 use super::walk::Walker;
 use crate::memory::Buffer;
-use crate::queue::Packing;
 
 /// A Python object as it was pickled: opaque, and passed on as it came.
 ///
@@ -76,10 +75,9 @@ impl Pickled {
         self.len() + size_of::<Self>()
     }
 
-    /// How a queue stores payloads side by side. The largest keep the memory that they came in.
-    pub(crate) const PACKING: Packing<Self> = Packing { pack: Self::pack, unpack: Self::unpack };
-
-    fn pack(&self, ahead: usize, bytes: &mut Vec<u8>) -> bool {
+    /// Appends it to others that a queue keeps side by side, behind `ahead` of them. The largest say no, and keep
+    /// the memory that they came in.
+    pub(crate) fn pack(&self, ahead: usize, bytes: &mut Vec<u8>) -> bool {
         // A copy of less than that costs little beside the system calls that move it. A larger one is worth it
         // where many wait; the largest have mapped memory of their own, which goes back whole.
         let most = if ahead < 16 { KEEP_BUFFER } else { 128 * 1024 };
@@ -92,7 +90,8 @@ impl Pickled {
         true
     }
 
-    fn unpack(bytes: &[u8]) -> Self {
+    /// What [`pack`](Self::pack) has written.
+    pub(crate) fn unpack(bytes: &[u8]) -> Self {
         let (memos, rest) = bytes.split_first_chunk().unwrap_or((&[0; 4], &[]));
         let (refers, code) = rest.split_first().unwrap_or((&0, &[]));
         Self::new(code.to_vec(), u32::from_le_bytes(*memos), *refers != 0)

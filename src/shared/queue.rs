@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::message::{Argument, Call, Caller, Exception};
 use crate::pickle::{Pickled, Value};
-use crate::queue::{BoundedQueue, GetError, Limits, PutError, Taken, Wait};
+use crate::queue::{BoundedQueue, GetError, Limits, Packing, PutError, Taken, Wait};
 use crate::shared::redelivery::Ledger;
 use crate::shared::{Answer, QueueOptions, Shared};
 
@@ -67,7 +67,7 @@ impl SharedQueue {
     pub fn with_options(options: QueueOptions) -> Arc<Self> {
         let QueueOptions { maxsize, max_bytes, redelivery } = options;
         let limits = Limits { maxsize, max_weight: max_bytes, weigh: Pickled::memory };
-        let queue = BoundedQueue::packed(limits, Pickled::PACKING);
+        let queue = BoundedQueue::packed(limits, Packing { pack: Pickled::pack, unpack: Pickled::unpack });
         Arc::new(Self { queue, ledger: redelivery.map(Ledger::new), maxsize, max_bytes })
     }
 
