@@ -152,11 +152,8 @@ impl Proxy {
         method: &str,
         calls: impl Iterator<Item = [Value; N]>,
     ) -> Result<usize, Error> {
+        let mut connection = self.live_connection()?;
         let mut calls = calls.map(|args| encode_request(Some(&self.token.ident), method, &args, &[]));
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect()?,
-        };
         let (mut sent, mut answered, mut failure) = (0, 0, None);
         loop {
             // More unread replies than this could fill the sockets' buffers, and then both sides would wait.
@@ -183,14 +180,7 @@ impl Proxy {
 
     /// One request, one reply; over a new connection if the old one broke and that does no harm.
     fn exchange(&mut self, method: &str, request: &[u8]) -> Result<Reply, Error> {
-        let mut connection = match self.connection.take() {
-            // A hub that was restarted has closed this: seen before the request is sent, that costs nothing.
-            Some(connection) if self.used.elapsed() > FRESH && is_gone(connection.stream()) => {
-                self.reconnect(&"it closed the connection")?
-            }
-            Some(connection) => connection,
-            None => self.connect()?,
-        };
+        let mut connection = self.live_connection()?;
         loop {
             match exchange(&mut connection, &mut self.walker, request) {
                 Ok(reply) => {
@@ -204,6 +194,18 @@ impl Proxy {
                 }
                 Err(failure) => return Err(failure.into_error(method)),
             }
+        }
+    }
+
+    /// The connection for the next call, which the caller puts back when the call has gone well.
+    fn live_connection(&mut self) -> Result<Connection, Error> {
+        match self.connection.take() {
+            // A hub that was restarted has closed this: seen before the request is sent, that costs nothing.
+            Some(connection) if self.used.elapsed() > FRESH && is_gone(connection.stream()) => {
+                self.reconnect(&"it closed the connection")
+            }
+            Some(connection) => Ok(connection),
+            None => self.connect(),
         }
     }
 
