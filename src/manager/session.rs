@@ -98,17 +98,13 @@ impl Session<'_> {
         // Not on the stack, which fits in two pages without it.
         let mut walker = Box::new(Walker::new());
         // The first request is to the server itself, and the last one too, unless it asks to go on.
-        match self.next(&mut walker, server_method)? {
-            Some(Outcome::Accept) => {
-                send_value(&mut self.connection, &Value::None)?;
-                while let Some(outcome) = self.next(&mut walker, call)? {
-                    self.reply(outcome)?;
-                }
-                Ok(())
-            }
-            Some(outcome) => self.reply(outcome),
-            None => Ok(()),
+        let Some(first) = self.next(&mut walker, server_method)? else { return Ok(()) };
+        let goes_on = matches!(first, Outcome::Accept);
+        self.reply(first)?;
+        while goes_on && let Some(outcome) = self.next(&mut walker, call)? {
+            self.reply(outcome)?;
         }
+        Ok(())
     }
 
     /// Waits for the next request and carries it out; `None` when the client has left.
