@@ -28,11 +28,13 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | `memory` | large buffers, and how they are freed |
 //! | [`auth`] | challenge and response, for two peers that hold one key |
 //! | [`connection`] | frames over TCP, and the handshake that makes a connection of a stranger |
 //! | [`pickle`] | Python's serialization: spans, opaque payloads, values |
 //! | [`queue`] | a bounded queue for threads, and its guards; no network |
 //! | `message` | requests and replies: [`Call`], [`Exception`] |
+//! | `error` | [`Error`]: what a client's call can come to |
 //! | `shared` | what can be served: [`Shared`], [`SharedQueue`], and delivery at least once |
 //! | `proxy` | clients: [`Proxy`], [`QueueProxy`], reconnecting |
 //! | `manager` | [`BaseManager`]; the server: its objects, its connections, one session each |

@@ -27,6 +27,7 @@ const FIRST: usize = 32 * 1024;
 /// into it but `read_to_end`, which feels its way from 8 KiB up: of 20 system calls for a message of 1 MB,
 /// this leaves 8, and what was just zeroed is still in the processor's cache when the bytes arrive.
 const STEP: usize = 256 * 1024;
+
 /// Cuts a stream of bytes into frames.
 ///
 /// ```
