@@ -24,7 +24,12 @@ pub enum Frame<'a> {
     /// A message in the reader's own buffer, valid until the next read.
     Small(&'a [u8]),
     /// A message in memory of its own, which may be kept as it is.
-    Large(Buffer),
+    Large {
+        /// The frame: its header, then the message.
+        buffer: Buffer,
+        /// Where in the buffer the message begins.
+        start: usize,
+    },
 }
 
 impl Deref for Frame<'_> {
@@ -32,7 +37,7 @@ impl Deref for Frame<'_> {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Small(bytes) => bytes,
-            Self::Large(bytes) => bytes,
+            Self::Large { buffer, start } => &buffer[*start..],
         }
     }
 }

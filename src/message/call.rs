@@ -251,7 +251,7 @@ impl<'a> Call<'a> {
     pub fn into_opaque(mut self, argument: Argument) -> Result<Pickled, Exception> {
         let payload = match std::mem::replace(&mut self.frame, Frame::Small(&[])) {
             Frame::Small(bytes) => self.walker.extract(bytes, argument.0),
-            Frame::Large(bytes) => self.walker.extract_owned(bytes, argument.0),
+            Frame::Large { buffer, start } => self.walker.extract_owned(buffer, start, argument.0),
         };
         self.checked(payload)
     }

@@ -170,7 +170,7 @@ impl Reply {
 fn opaque(walker: &Walker, frame: Frame<'_>, span: Span) -> Result<Pickled, String> {
     match frame {
         Frame::Small(bytes) => walker.extract(bytes, span),
-        Frame::Large(bytes) => walker.extract_owned(bytes, span),
+        Frame::Large { buffer, start } => walker.extract_owned(buffer, start, span),
     }
     .map_err(|error| error.to_string())
 }

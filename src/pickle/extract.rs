@@ -68,27 +68,34 @@ impl Walker {
     }
 
     /// Like [`extract`](Self::extract), but a large payload that is most of the message keeps the
-    /// message's buffer, so that its bytes are not copied.
+    /// message's buffer, so that its bytes are not copied. The pickle that was walked is what is in the
+    /// buffer from `start` on.
     ///
     /// # Errors
     /// Those of [`extract`](Self::extract).
-    pub fn extract_owned(&self, mut bytes: Buffer, span: Span) -> Result<Pickled, PickleError> {
-        let len = self.checked(&bytes, span)?.len();
-        let most = len >= KEEP_BUFFER && len > bytes.capacity() / 2;
+    pub fn extract_owned(
+        &self,
+        mut buffer: Buffer,
+        start: usize,
+        span: Span,
+    ) -> Result<Pickled, PickleError> {
+        let bytes = &buffer[start..];
+        let len = self.checked(bytes, span)?.len();
+        let most = len >= KEEP_BUFFER && len > buffer.capacity() / 2;
         let (from, to) = self.edits(span);
-        if !most || !self.self_contained(&bytes, &from, &to) {
-            return self.extract(&bytes, span);
+        if !most || !self.self_contained(bytes, &from, &to) {
+            return self.extract(bytes, span);
         }
-        let len = self.rewrite(&mut bytes, span.start as usize, span, &from);
-        let behind = bytes.len() as u32 - span.start - len as u32;
+        let len = self.rewrite(&mut buffer[start..], span.start as usize, span, &from);
+        let start = start + span.start as usize;
+        let behind = (buffer.len() - start - len) as u32;
         let memos = (to.definition - from.definition) as u32;
         let refers = from.reference < to.reference;
-        if len <= bytes.capacity() / 2 {
+        if len <= buffer.capacity() / 2 {
             // Most of it was dropped. Kept, it would be memory that nobody counts.
-            let start = span.start as usize;
-            return Ok(Pickled::new(bytes[start..start + len].to_vec(), memos, refers));
+            return Ok(Pickled::new(buffer[start..start + len].to_vec(), memos, refers));
         }
-        Ok(Pickled::within(bytes, (span.start, behind), memos, refers))
+        Ok(Pickled::within(buffer, (start as u32, behind), memos, refers))
     }
 
     fn checked<'a>(&self, bytes: &'a [u8], span: Span) -> Result<&'a [u8], PickleError> {

@@ -219,7 +219,7 @@ fn check(walker: &mut Walker, pickle: &[u8]) -> usize {
         assert_eq!(value.to_pickled().decode().to_string(), value.to_string());
         payload.code();
         payload.decode_instance();
-        assert_eq!(walker.extract_owned(pickle.to_vec().into(), span), Ok(payload));
+        assert_eq!(walker.extract_owned(pickle.to_vec().into(), 0, span), Ok(payload));
         if let Some((_, parts)) = walker.elements(pickle, span)
             && checked < 20
         {

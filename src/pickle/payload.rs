@@ -210,7 +210,7 @@ mod tests {
             message.extend(b"e.");
             let mut walker = Walker::new();
             let root = walker.walk(&message).unwrap();
-            let payload = walker.extract_owned(message.into(), root).unwrap();
+            let payload = walker.extract_owned(message.into(), 0, root).unwrap();
             assert_eq!(payload.len(), 20_008);
             let kept = payload.buffer.into_vec().capacity();
             assert!(kept <= 2 * 20_008, "{kept} bytes for {frames} frames");

@@ -20,7 +20,7 @@ fn item(bytes: &[u8]) -> Pickled {
     assert_eq!(arguments.len(), 1);
     let payload = walker.extract(bytes, arguments[0]).unwrap();
     assert_eq!(Pickled::from_pickle(&payload.to_pickle()), Ok(payload.clone()));
-    let owned = walker.extract_owned(bytes.to_vec().into(), arguments[0]);
+    let owned = walker.extract_owned([b"head", bytes].concat().into(), 4, arguments[0]);
     assert_eq!(owned, Ok(payload.clone()));
     payload
 }
@@ -259,7 +259,7 @@ fn large_payload_keeps_the_buffer_it_came_in() {
     let copied = walker.extract(&bytes, arguments[0]).unwrap();
     bytes.shrink_to_fit();
     let message = bytes.as_ptr_range();
-    let kept = walker.extract_owned(bytes.into(), arguments[0]).unwrap();
+    let kept = walker.extract_owned(bytes.into(), 0, arguments[0]).unwrap();
     assert_eq!(kept, copied);
     assert_eq!(kept.len(), 5 + 0x1_0000 + 1);
     assert!(message.contains(&kept.as_bytes().as_ptr()), "it was not moved");

@@ -17,7 +17,7 @@ fn check(walker: &Walker, data: &[u8], span: Span, depth: u32) {
         Err(PickleError::Expansion { .. }) => return,
         Err(error) => panic!("found but not to be taken out: {error}"),
     };
-    assert_eq!(walker.extract_owned(data.to_vec().into(), span).as_ref(), Ok(&payload));
+    assert_eq!(walker.extract_owned(data.to_vec().into(), 0, span).as_ref(), Ok(&payload));
     assert_eq!(Pickled::from_pickle(&payload.to_pickle()).as_ref(), Ok(&payload), "not a normal form");
     if depth < 3
         && let Some((_, parts)) = walker.elements(data, span)
