@@ -1,6 +1,6 @@
 //! What a server serves: the registry of typeids, and the table of the objects made from it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -37,7 +37,7 @@ struct Entry {
 /// The objects that can be called, by ident.
 pub(super) struct Objects {
     registry: Registry,
-    live: RwLock<HashMap<String, Entry>>,
+    live: RwLock<BTreeMap<String, Entry>>,
     /// The number in the next ident.
     next: AtomicU64,
     /// Part of the idents of made objects, so that a proxy from before a restart of the hub gets an error
@@ -47,7 +47,7 @@ pub(super) struct Objects {
 
 impl Objects {
     pub(super) fn new(registry: Registry) -> Self {
-        let mut live = HashMap::new();
+        let mut live = BTreeMap::new();
         for (typeid, registration) in &registry {
             if let Registration::Object(object) = registration {
                 let (object, typeid) = (object.clone(), typeid.clone());
@@ -61,11 +61,11 @@ impl Objects {
         Self { registry, live: RwLock::new(live), next: AtomicU64::new(1), run }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Entry>> {
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Entry>> {
         self.live.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Entry>> {
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Entry>> {
         self.live.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -141,20 +141,19 @@ impl Objects {
     /// Python's `Server.debug_info`.
     pub(super) fn debug_info(&self) -> String {
         let live = self.read();
-        let mut lines: Vec<String> = live
+        let lines: Vec<String> = live
             .iter()
             .map(|(ident, entry)| {
                 format!("  {ident}:       refcount={}\n    {}", entry.references, entry.object.describe())
             })
             .collect();
-        lines.sort();
         lines.join("\n")
     }
 
     /// One dict for each object, sorted by ident: what `netq stat` shows.
     pub(super) fn stats(&self) -> Value {
         // The objects are asked without the lock: each takes locks of its own.
-        let mut rows: Vec<_> = self
+        let rows: Vec<_> = self
             .read()
             .iter()
             .map(|(ident, entry)| {
@@ -167,7 +166,6 @@ impl Objects {
                 )
             })
             .collect();
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
         let row =
             |(ident, typeid, references, connections, object): (_, _, usize, usize, Arc<dyn Shared>)| {
                 let mut row: Vec<(Value, Value)> = vec![

@@ -249,18 +249,16 @@ fn call(hub: &Hub, attached: &mut Vec<String>, caller: &Caller, request: Request
         attached.push(ident.to_owned());
     }
     let method = request.method();
-    let result = if object.exposed().contains(&method) {
-        object.call(request.into_call(caller, hub.options.data_only))
-    } else {
-        match method {
-            "__str__" | "__repr__" => Ok(object.describe().into()),
-            "#GETVALUE" => object.value().map(Answer::Value),
-            _ => {
-                let exposed = object.exposed().join(", ");
-                return Outcome::Traceback(format!(
-                    "AttributeError: no method '{method}' of '{ident}': its methods are {exposed}"
-                ));
-            }
+    let exposed = object.exposed();
+    let result = match (exposed.iter().find(|&&known| known == method), method) {
+        (Some(&method), _) => object.call(request.into_call(method, caller, hub.options.data_only)),
+        (None, "__str__" | "__repr__") => Ok(object.describe().into()),
+        (None, "#GETVALUE") => object.value().map(Answer::Value),
+        _ => {
+            return Outcome::Traceback(format!(
+                "AttributeError: no method '{method}' of '{ident}': its methods are {}",
+                exposed.join(", ")
+            ));
         }
     };
     match result {
@@ -269,13 +267,33 @@ fn call(hub: &Hub, attached: &mut Vec<String>, caller: &Caller, request: Request
     }
 }
 
+/// The server's own methods: CPython's, and netq's `stat`.
+const SERVER_METHODS: &[&str] = &[
+    "dummy",
+    "create",
+    "accept_connection",
+    "get_methods",
+    "debug_info",
+    "number_of_objects",
+    "incref",
+    "decref",
+    "stat",
+    "shutdown",
+];
+
 /// Carries out one of the server's own methods, for which the ident is `None`.
 fn server_method(hub: &Hub, _: &mut Vec<String>, caller: &Caller, request: Request<'_>) -> Outcome {
     let answer = |value: Value| Ok(Outcome::Answer(value.into(), None));
-    let method = request.method().to_owned();
-    let call = request.into_call(caller, hub.options.data_only);
+    let Some(method) = SERVER_METHODS.iter().find(|&&known| known == request.method()) else {
+        let method = request.method();
+        let known = SERVER_METHODS.join(", ");
+        return Outcome::Traceback(format!(
+            "AttributeError: the hub has no method '{method}': it has {known}"
+        ));
+    };
+    let call = request.into_call(method, caller, hub.options.data_only);
     let carry_out = || -> Result<Outcome, Exception> {
-        match method.as_str() {
+        match *method {
             "dummy" => answer(Value::None),
             "create" => {
                 let typeid = call.text(0, "typeid")?;
@@ -298,7 +316,7 @@ fn server_method(hub: &Hub, _: &mut Vec<String>, caller: &Caller, request: Reque
                 "PermissionError",
                 vec!["this hub cannot be stopped by its clients".into()],
             )),
-            _ => Err(Exception::attribute_error(format!("the hub has no method '{method}'"))),
+            _ => Err(call.unknown_method()),
         }
     };
     // CPython answers all errors of these as text.

@@ -1,5 +1,6 @@
 //! Requests as the hub receives them: whose method is called, by whom, with which arguments.
 
+use std::borrow::Cow;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -43,10 +44,12 @@ const MAX_NAME: usize = 1024;
 pub(crate) struct Request<'a> {
     walker: &'a Walker,
     frame: Frame<'a>,
-    ident: Option<Span>,
-    method: Span,
-    args: Span,
-    kwargs: Span,
+    /// Of a small frame, its own text: to find that for a second time costs more than what is done with it.
+    ident: Option<Cow<'a, str>>,
+    method: Cow<'a, str>,
+    args: &'a [Span],
+    /// Names and values, alternating.
+    kwargs: &'a [Span],
 }
 
 impl<'a> Request<'a> {
@@ -61,44 +64,42 @@ impl<'a> Request<'a> {
         let root = walker.walk(&frame).map_err(|error| format!("UnpicklingError: {error}"))?;
         let walker: &'a Walker = walker;
         let shape = || format!("ValueError: {SHAPE}");
-        let name = |span| walker.text(&frame, span).filter(|name| name.len() <= MAX_NAME);
+        let name = |span| {
+            let text = match &frame {
+                Frame::Small(bytes) => walker.text(bytes, span)?.into(),
+                large => walker.text(large, span)?.to_owned().into(),
+            };
+            Some(text).filter(|text: &Cow<'a, str>| text.len() <= MAX_NAME)
+        };
         let &[ident, method, args, kwargs] = walker.sequence(&frame, root).ok_or_else(shape)? else {
             return Err(shape());
         };
-        let pairs = walker.pairs(&frame, kwargs).ok_or_else(shape)?;
-        let mut names = pairs.iter().step_by(2).chain([&method]);
-        if !names.all(|&span| name(span).is_some()) || walker.sequence(&frame, args).is_none() {
+        let (args, kwargs) =
+            walker.sequence(&frame, args).zip(walker.pairs(&frame, kwargs)).ok_or_else(shape)?;
+        if !kwargs.iter().step_by(2).all(|&span| name(span).is_some()) {
             return Err(shape());
         }
+        let method = name(method).ok_or_else(shape)?;
         let ident = match name(ident) {
-            Some(_) => Some(ident),
-            None if walker.is_none(&frame, ident) => None,
-            None => return Err(shape()),
+            None if !walker.is_none(&frame, ident) => return Err(shape()),
+            ident => ident,
         };
         Ok(Self { walker, frame, ident, method, args, kwargs })
     }
 
     /// Whose method is called; `None` for the server's own.
     pub(crate) fn ident(&self) -> Option<&str> {
-        self.ident.and_then(|span| self.walker.text(&self.frame, span))
+        self.ident.as_deref()
     }
 
     pub(crate) fn method(&self) -> &str {
-        // `parse` has seen that it is text.
-        self.walker.text(&self.frame, self.method).unwrap_or_default()
+        &self.method
     }
 
-    /// The call that it asks for. `data_only` refuses payloads that hold code.
-    pub(crate) fn into_call(self, caller: &'a Caller, data_only: bool) -> Call<'a> {
-        Call {
-            walker: self.walker,
-            data_only,
-            args: self.walker.sequence(&self.frame, self.args).unwrap_or_default(),
-            kwargs: self.walker.pairs(&self.frame, self.kwargs).unwrap_or_default(),
-            frame: self.frame,
-            method: self.method,
-            caller,
-        }
+    /// The call that it asks for, of a method whose name is known. `data_only` refuses payloads that hold code.
+    pub(crate) fn into_call(self, method: &'static str, caller: &'a Caller, data_only: bool) -> Call<'a> {
+        let Self { walker, frame, args, kwargs, .. } = self;
+        Call { walker, frame, method, args, kwargs, caller, data_only }
     }
 }
 
@@ -122,7 +123,7 @@ pub struct Argument(Span);
 pub struct Call<'a> {
     walker: &'a Walker,
     frame: Frame<'a>,
-    method: Span,
+    method: &'static str,
     args: &'a [Span],
     /// Names and values, alternating.
     kwargs: &'a [Span],
@@ -132,8 +133,8 @@ pub struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// The method's name.
-    pub fn method(&self) -> &str {
-        self.walker.text(&self.frame, self.method).unwrap_or_default()
+    pub fn method(&self) -> &'static str {
+        self.method
     }
 
     /// Who calls.
@@ -151,7 +152,7 @@ impl<'a> Call<'a> {
         names: [&str; N],
         required: usize,
     ) -> Result<[Option<Argument>; N], Exception> {
-        let method = self.method();
+        let method = self.method;
         let mut bound = [None; N];
         if self.args.len() > N {
             let given = self.args.len();

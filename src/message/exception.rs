@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::pickle::{Instance, Value};
+use crate::pickle::{Instance, Value, encode_str};
 
 /// An instance of a Python exception: its class, by module and name, and its arguments.
 ///
@@ -112,11 +112,10 @@ impl Exception {
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
         const STACK_GLOBAL: u8 = 0x93;
         const REDUCE: u8 = b'R';
-        let mut memo = 0;
-        Value::Str(self.module.to_string()).encode_into(out, &mut memo);
-        Value::Str(self.name.to_string()).encode_into(out, &mut memo);
+        encode_str(&self.module, out);
+        encode_str(&self.name, out);
         out.push(STACK_GLOBAL);
-        Value::Tuple(self.args.clone()).encode_into(out, &mut memo);
+        Value::Tuple(self.args.clone()).encode_into(out, &mut 0);
         out.push(REDUCE);
     }
 }

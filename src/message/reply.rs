@@ -5,7 +5,7 @@ use std::io;
 use crate::connection::{Connection, Frame};
 use crate::memory::Buffer;
 use crate::message::Exception;
-use crate::pickle::{Instance, Pickled, Span, Value, Walker};
+use crate::pickle::{Instance, Pickled, Span, Value, Walker, encode_str};
 
 /// `PROTO 4`, and the kind as a `SHORT_BINUNICODE`; the result's code follows, then [`END`]. The kind is
 /// not memoized, so the memo numbers in a payload's code count from 0 here too.
@@ -57,7 +57,7 @@ pub(crate) fn send_error(connection: &mut Connection, exception: &Exception) -> 
 pub(crate) fn send_traceback(connection: &mut Connection, text: &str) -> io::Result<()> {
     let mut code = Vec::new();
     // CPython frames the text with lines of dashes, and expects it to end with a line feed.
-    Value::Str(format!("{text}\n")).encode_into(&mut code, &mut 0);
+    encode_str(&format!("{text}\n"), &mut code);
     connection.send(&[TRACEBACK, &code, END])
 }
 
@@ -80,15 +80,18 @@ pub(crate) fn encode_request(
     // PROTO 4, MARK, the four parts, TUPLE, STOP.
     out.extend(b"\x80\x04(");
     let mut memo = 0;
-    Value::from(ident).encode_into(&mut out, &mut memo);
-    Value::from(method).encode_into(&mut out, &mut memo);
+    match ident {
+        Some(ident) => encode_str(ident, &mut out),
+        None => out.push(b'N'),
+    }
+    encode_str(method, &mut out);
     // MARK, the arguments, TUPLE; the values are not cloned for it.
     out.push(b'(');
     args.iter().for_each(|arg| arg.encode_into(&mut out, &mut memo));
     // TUPLE, EMPTY_DICT, MARK, the names and values, SETITEMS.
     out.extend(b"t}(");
     for (name, value) in kwargs {
-        Value::from(*name).encode_into(&mut out, &mut memo);
+        encode_str(name, &mut out);
         value.encode_into(&mut out, &mut memo);
     }
     out.extend(b"ut.");

@@ -11,6 +11,11 @@ enum Work<'a> {
     Opcode(u8),
 }
 
+/// Appends the code of a str.
+pub(crate) fn encode_str(text: &str, out: &mut Vec<u8>) {
+    counted([byte::SHORT_BINUNICODE, byte::BINUNICODE, byte::BINUNICODE8], text.as_bytes(), out);
+}
+
 impl Value {
     /// Appends the value's code to a pickle, without PROTO and STOP. `memo` is the number of memo
     /// entries that the pickle has; opaque values add theirs.
@@ -52,76 +57,78 @@ impl From<Value> for Pickled {
 /// Returns whether the code refers to memo entries.
 fn encode(value: &Value, out: &mut Vec<u8>, memo: &mut usize) -> bool {
     let mut refers = false;
-    let mut work = vec![Work::Value(value)];
-    while let Some(next) = work.pop() {
-        let value = match next {
-            Work::Opcode(opcode) => {
-                out.push(opcode);
-                continue;
-            }
-            Work::Value(value) => value,
-        };
-        match value {
-            Value::None => out.push(byte::NONE),
-            Value::Bool(true) => out.push(byte::NEWTRUE),
-            Value::Bool(false) => out.push(byte::NEWFALSE),
-            Value::Int(number) => int(*number, out),
-            Value::BigInt(number) => long(number.as_le_bytes(), out),
-            Value::Float(number) => {
-                out.push(byte::BINFLOAT);
-                out.extend_from_slice(&number.to_be_bytes());
-            }
-            Value::Str(text) => {
-                counted([byte::SHORT_BINUNICODE, byte::BINUNICODE, byte::BINUNICODE8], text.as_bytes(), out)
-            }
-            Value::Bytes(data) => counted([byte::SHORT_BINBYTES, byte::BINBYTES, byte::BINBYTES8], data, out),
-            Value::Tuple(items) => {
-                let opcode = match items.len() {
-                    0 => byte::EMPTY_TUPLE,
-                    1 => byte::TUPLE1,
-                    2 => byte::TUPLE2,
-                    3 => byte::TUPLE3,
-                    _ => byte::TUPLE,
-                };
-                if opcode == byte::TUPLE {
-                    out.push(byte::MARK);
-                }
-                work.push(Work::Opcode(opcode));
-                work.extend(items.iter().rev().map(Work::Value));
-            }
-            Value::FrozenSet(items) => {
-                out.push(byte::MARK);
-                work.push(Work::Opcode(byte::FROZENSET));
-                work.extend(items.iter().rev().map(Work::Value));
-            }
-            Value::List(items) => {
-                out.push(byte::EMPTY_LIST);
-                fill(items.len(), [byte::APPEND, byte::APPENDS], out, &mut work);
-                work.extend(items.iter().rev().map(Work::Value));
-            }
-            Value::Set(items) => {
-                out.push(byte::EMPTY_SET);
-                // There is no opcode for one item.
-                if !items.is_empty() {
-                    out.push(byte::MARK);
-                    work.push(Work::Opcode(byte::ADDITEMS));
-                }
-                work.extend(items.iter().rev().map(Work::Value));
-            }
-            Value::Dict(items) => {
-                out.push(byte::EMPTY_DICT);
-                fill(items.len(), [byte::SETITEM, byte::SETITEMS], out, &mut work);
-                for (key, value) in items.iter().rev() {
-                    work.extend([Work::Value(value), Work::Value(key)]);
-                }
-            }
-            Value::Opaque(payload) => {
-                *memo += payload.append_to(out, *memo);
-                refers |= payload.refers();
-            }
+    // Allocates only for containers.
+    let (mut next, mut work) = (Some(Work::Value(value)), Vec::new());
+    while let Some(now) = next {
+        match now {
+            Work::Opcode(opcode) => out.push(opcode),
+            Work::Value(value) => refers |= encode_one(value, out, memo, &mut work),
         }
+        next = work.pop();
     }
     refers
+}
+
+/// As [`encode`], except that the parts of a container are left to do.
+fn encode_one<'a>(value: &'a Value, out: &mut Vec<u8>, memo: &mut usize, work: &mut Vec<Work<'a>>) -> bool {
+    match value {
+        Value::None => out.push(byte::NONE),
+        Value::Bool(true) => out.push(byte::NEWTRUE),
+        Value::Bool(false) => out.push(byte::NEWFALSE),
+        Value::Int(number) => int(*number, out),
+        Value::BigInt(number) => long(number.as_le_bytes(), out),
+        Value::Float(number) => {
+            out.push(byte::BINFLOAT);
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        Value::Str(text) => encode_str(text, out),
+        Value::Bytes(data) => counted([byte::SHORT_BINBYTES, byte::BINBYTES, byte::BINBYTES8], data, out),
+        Value::Tuple(items) => {
+            let opcode = match items.len() {
+                0 => byte::EMPTY_TUPLE,
+                1 => byte::TUPLE1,
+                2 => byte::TUPLE2,
+                3 => byte::TUPLE3,
+                _ => byte::TUPLE,
+            };
+            if opcode == byte::TUPLE {
+                out.push(byte::MARK);
+            }
+            work.push(Work::Opcode(opcode));
+            work.extend(items.iter().rev().map(Work::Value));
+        }
+        Value::FrozenSet(items) => {
+            out.push(byte::MARK);
+            work.push(Work::Opcode(byte::FROZENSET));
+            work.extend(items.iter().rev().map(Work::Value));
+        }
+        Value::List(items) => {
+            out.push(byte::EMPTY_LIST);
+            fill(items.len(), [byte::APPEND, byte::APPENDS], out, work);
+            work.extend(items.iter().rev().map(Work::Value));
+        }
+        Value::Set(items) => {
+            out.push(byte::EMPTY_SET);
+            // There is no opcode for one item.
+            if !items.is_empty() {
+                out.push(byte::MARK);
+                work.push(Work::Opcode(byte::ADDITEMS));
+            }
+            work.extend(items.iter().rev().map(Work::Value));
+        }
+        Value::Dict(items) => {
+            out.push(byte::EMPTY_DICT);
+            fill(items.len(), [byte::SETITEM, byte::SETITEMS], out, work);
+            for (key, value) in items.iter().rev() {
+                work.extend([Work::Value(value), Work::Value(key)]);
+            }
+        }
+        Value::Opaque(payload) => {
+            *memo += payload.append_to(out, *memo);
+            return payload.refers();
+        }
+    }
+    false
 }
 
 /// The opcode after the items of a container: for one, or for several with a mark before them.

@@ -51,6 +51,7 @@ mod tests;
 pub use bigint::BigInt;
 pub use convert::WrongType;
 pub use describe::Code;
+pub(crate) use encode::encode_str;
 pub use error::PickleError;
 pub use inline::MAX_EXPANSION;
 pub use instance::Instance;

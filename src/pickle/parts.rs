@@ -115,21 +115,21 @@ impl Walker {
         let code = bytes.get(..span.end as usize)?;
         let first = Reader::new(code, span.start as usize).next().ok()??;
         let single = matches!(first.op.effect, Effect::Push(_));
-        (single && self.only_filed(bytes, span.start, span.end)).then_some(first)
+        let alone = || first.end == span.end as usize || self.only_filed(bytes, span.start, span.end);
+        (single && alone()).then_some(first)
     }
 
     /// The text of a string, borrowed from the pickle; `None` when it is another object (or one
     /// of Python 2's strings, or no UTF-8). References are followed.
     pub fn text<'a>(&self, bytes: &'a [u8], span: Span) -> Option<&'a str> {
         let i = self.atom(bytes, span)?;
-        match i.byte {
-            byte::SHORT_BINUNICODE | byte::BINUNICODE | byte::BINUNICODE8 => std::str::from_utf8(i.data).ok(),
+        let is_text = match i.byte {
+            byte::SHORT_BINUNICODE | byte::BINUNICODE | byte::BINUNICODE8 => true,
             // Escapes start with a backslash, other bytes from 128 on are Latin-1.
-            byte::UNICODE if i.data.is_ascii() && !i.data.contains(&b'\\') => {
-                std::str::from_utf8(i.data).ok()
-            }
-            _ => None,
-        }
+            byte::UNICODE => i.data.is_ascii() && !i.data.contains(&b'\\'),
+            _ => false,
+        };
+        is_text.then(|| std::str::from_utf8(i.data).ok())?
     }
 
     /// Decodes the object at `span`, for small arguments such as numbers, flags and names. What

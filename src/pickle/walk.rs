@@ -103,6 +103,8 @@ pub struct Walker {
     pub(super) first_code: Option<FirstCode>,
     /// The length of the pickle that was walked.
     pub(super) len: usize,
+    /// Whether nothing of a pickle is here.
+    is_clear: bool,
     /// Bookkeeping of `extract`, which changes nothing that a caller sees.
     pub(super) inline: RefCell<super::inline::Scratch>,
 }
@@ -128,6 +130,7 @@ impl Walker {
             containers: Vec::new(),
             first_code: None,
             len: 0,
+            is_clear: true,
             inline: Default::default(),
         }
     }
@@ -135,6 +138,10 @@ impl Walker {
     /// Forgets the pickle, and gives back the memory that only a large one needed. Call it when a
     /// connection goes idle; [`walk`](Self::walk) begins with it.
     pub fn clear(&mut self) {
+        if self.is_clear {
+            return;
+        }
+        self.is_clear = true;
         reset(&mut self.stack);
         reset(&mut self.marks);
         self.junk = None;
@@ -167,6 +174,7 @@ impl Walker {
 
     fn run(&mut self, bytes: &[u8], stop: bool) -> Result<Span, PickleError> {
         self.clear();
+        self.is_clear = false;
         if u32::try_from(bytes.len()).is_err() {
             return Err(PickleError::TooLong { len: bytes.len() });
         }
