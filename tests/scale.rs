@@ -7,6 +7,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,10 +52,24 @@ fn be_a_crowd(address: SocketAddr) {
     hear();
 }
 
+/// Descriptors for a crowd, and some more.
+const ROOM: Option<u32> = Some(CROWD as u32 + 200);
+
+/// A crowd that has come to the hub, and how many they are.
+fn crowd(address: SocketAddr) -> (Process, u64) {
+    let crowd = Process::start_with("crowd", Some(address), ROOM, &[]);
+    let count = crowd.line_within(Duration::from_secs(60)).parse().unwrap();
+    (crowd, count)
+}
+
+fn leave(mut crowd: Process) {
+    crowd.tell("leave");
+    assert_eq!(crowd.line(), "left");
+}
+
 #[test]
 fn five_thousand_idle_workers_are_served_and_leave_nothing_behind() {
-    let room = CROWD as u32 + 200;
-    let hub = Process::start_limited("hub", None, Some(room));
+    let hub = Process::start_with("hub", None, ROOM, &[]);
     let address: SocketAddr = hub.line().parse().unwrap();
     let mut worker = client(address).queue(TASKS).unwrap();
     worker.put("warm").unwrap();
@@ -62,8 +77,7 @@ fn five_thousand_idle_workers_are_served_and_leave_nothing_behind() {
     let (threads, memory) = (status(hub.id(), "Threads"), status(hub.id(), "VmRSS"));
 
     let begun = Instant::now();
-    let mut crowd = Process::start_limited("crowd", Some(address), Some(room));
-    let count: u64 = crowd.line_within(Duration::from_secs(60)).parse().unwrap();
+    let (crowd, count) = self::crowd(address);
     if count < CROWD {
         println!("SCALED DOWN to {count} connections: the limit of descriptors allows no more");
     }
@@ -86,8 +100,7 @@ fn five_thousand_idle_workers_are_served_and_leave_nothing_behind() {
     client(address).queue(TASKS).unwrap().put("from a new connection").unwrap();
     assert!(begun.elapsed() < NOTICEABLE, "a new connection took {:?}", begun.elapsed());
 
-    crowd.tell("leave");
-    assert_eq!(crowd.line(), "left");
+    leave(crowd);
     wait_until("all threads have ended", || status(hub.id(), "Threads") <= threads);
     let left = || status(hub.id(), "VmRSS").saturating_sub(memory);
     let most = (crowded_memory - memory) / 4;
@@ -97,14 +110,45 @@ fn five_thousand_idle_workers_are_served_and_leave_nothing_behind() {
     assert!(returned, "{first} KiB are kept");
 
     // What the C library keeps of that is for the next ones: it does not grow.
-    let mut crowd = Process::start_limited("crowd", Some(address), Some(room));
-    crowd.line_within(Duration::from_secs(60));
-    crowd.tell("leave");
-    assert_eq!(crowd.line(), "left");
+    leave(self::crowd(address).0);
     wait_until("all threads have ended again", || status(hub.id(), "Threads") <= threads);
     let returned = eventually(PATIENCE, || left() < first + most / 4);
     println!("when as many have come and left again: {} KiB", left());
     assert!(returned, "{} KiB after {first} KiB", left());
+}
+
+/// As the test above, in a hub whose C library was told to keep neither stacks of threads that have ended nor a
+/// heap for every few threads: then it shows that the hub itself keeps nothing.
+#[test]
+fn what_stays_of_a_crowd_is_only_what_the_c_library_keeps() {
+    let version = Command::new("getconf").arg("GNU_LIBC_VERSION").output();
+    let version =
+        version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let minor = version.trim().strip_prefix("glibc 2.").and_then(|minor| minor.parse::<u32>().ok());
+    if minor.is_none_or(|minor| minor < 34) {
+        println!("SKIPPED: only glibc 2.34 and later can be told so, and this is {version:?}");
+        return;
+    }
+    let tunables = "glibc.malloc.arena_max=1:glibc.pthread.stack_cache_size=0";
+    let hub = Process::start_with("hub", None, ROOM, &[("GLIBC_TUNABLES", tunables)]);
+    let address: SocketAddr = hub.line().parse().unwrap();
+    let mut worker = client(address).queue(TASKS).unwrap();
+    worker.put("warm").unwrap();
+    worker.get().unwrap();
+    let (threads, memory) = (status(hub.id(), "Threads"), status(hub.id(), "VmRSS"));
+
+    let (crowd, _) = crowd(address);
+    let crowded = status(hub.id(), "VmRSS") - memory;
+    leave(crowd);
+    wait_until("all threads have ended", || status(hub.id(), "Threads") <= threads);
+    let left = || status(hub.id(), "VmRSS").saturating_sub(memory);
+    // When a later connection ends, the heap is looked through for what is free since then.
+    let returned = eventually(PATIENCE, || {
+        client(address).queue(TASKS).unwrap().qsize().unwrap();
+        left() < crowded / 20
+    });
+    println!("of {crowded} KiB for the crowd {} KiB are left", left());
+    assert!(returned, "{} of {crowded} KiB are kept", left());
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn connections_over_the_limit_are_closed_at_once_counted_and_logged() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_hub_without_descriptors_does_not_spin_and_recovers() {
-    let hub = Process::start_limited("hub", None, Some(40));
+    let hub = Process::start_with("hub", None, Some(40), &[]);
     let address = hub.line().parse().unwrap();
     let mut worker = client(address).queue(TASKS).unwrap();
     worker.put(0).unwrap();

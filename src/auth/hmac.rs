@@ -2,6 +2,9 @@
 
 use sha2::Digest;
 
+/// The size, in bytes, of the largest [`Hash::BLOCK`].
+const LONGEST_BLOCK: usize = 128;
+
 /// A hash function as HMAC needs it. `digest` hashes the concatenation of its parts.
 pub(super) trait Hash {
     /// The size, in bytes, of the blocks that the function works through.
@@ -43,11 +46,18 @@ impl Hash for Md5 {
 
 /// `H((key ^ opad) + H((key ^ ipad) + message))`.
 pub(super) fn hmac<H: Hash>(key: &[u8], message: &[u8]) -> Vec<u8> {
-    let mut block = if key.len() > H::BLOCK { H::digest([key, b""]) } else { key.to_vec() };
-    block.resize(H::BLOCK, 0);
-    let pad = |byte: u8| block.iter().map(|b| b ^ byte).collect::<Vec<u8>>();
-    let inner = H::digest([&pad(0x36), message]);
-    H::digest([&pad(0x5c), &inner])
+    let digest;
+    let key = if key.len() > H::BLOCK {
+        digest = H::digest([key, b""]);
+        &digest
+    } else {
+        key
+    };
+    let mut block = [0; LONGEST_BLOCK];
+    block[..key.len()].copy_from_slice(key);
+    let pad = |byte: u8| block.map(|b| b ^ byte);
+    let inner = H::digest([&pad(0x36)[..H::BLOCK], message]);
+    H::digest([&pad(0x5c)[..H::BLOCK], &inner])
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who is connected: admission, and the end of all connections.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::pickle::Value;
 struct State {
     /// Connections in their handshake. Numbers grow, so the first is the oldest.
     strangers: BTreeMap<u64, Arc<TcpStream>>,
-    members: HashMap<u64, Arc<TcpStream>>,
+    members: BTreeMap<u64, Arc<TcpStream>>,
     /// The next connection's number.
     next: u64,
     accepted: u64,

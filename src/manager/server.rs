@@ -17,8 +17,9 @@ use crate::memory::tidy;
 use crate::pickle::Value;
 
 /// The stack of a connection's thread, in bytes. Only the pages that are touched cost memory: about 8 KiB
-/// for a connection that has done everything a queue can do.
-pub(super) const STACK: usize = 128 * 1024;
+/// for a connection that has done everything a queue can do. More than that needs: glibc keeps 40 MB of the
+/// stacks of threads that have ended, and the larger they are, the fewer of them stay in memory.
+pub(super) const STACK: usize = 256 * 1024;
 
 /// How long to leave the listener alone when the process has no descriptor or thread left: it would report
 /// the same connection again at once, and keep a processor busy with that.

@@ -54,7 +54,8 @@ pub(super) fn handshake(
 /// Serves an authenticated connection until it ends.
 pub(super) fn serve(hub: &Hub, id: u64, connection: Connection, peer: SocketAddr) {
     let caller = Caller::new(id, peer, connection.stream().clone());
-    let mut session = Box::new(Session { hub, connection, caller, attached: Vec::new(), doubt: None });
+    let mut session =
+        Box::new(Session { hub, connection, caller, attached: Vec::with_capacity(1), doubt: None });
     if let Err(error) = session.run() {
         // A client that is killed is nothing to report, and after a stop all connections end.
         let usual = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);

@@ -17,7 +17,7 @@ pub use redelivery::{DeadLetters, Redelivery};
 
 /// An object whose methods can be called from other processes: Python's *referent*.
 ///
-/// Many connections call it at once, each from its own thread, which has a small stack (128 KiB): an object
+/// Many connections call it at once, each from its own thread, which has a small stack (256 KiB): an object
 /// that needs deep recursion starts a thread of its own.
 ///
 /// ```

@@ -4,7 +4,7 @@
 //! redelivering queue keeps each item until the connection that got it calls `task_done()`. Unmodified
 //! Python workers do that already, for `join()`'s sake.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ pub(super) struct Ledger {
 #[derive(Default)]
 struct State {
     /// By connection, the oldest first.
-    lent: HashMap<u64, VecDeque<Lent>>,
+    lent: BTreeMap<u64, VecDeque<Lent>>,
     /// No lease began before this. With many clients, looking through all that they have for each item that
     /// somebody asks for would be slow.
     oldest: Option<Instant>,

@@ -27,11 +27,17 @@ pub struct Process {
 impl Process {
     /// Runs the test named `role` of this binary in another process, which sees that role in [`role`].
     pub fn start(role: &str, address: Option<SocketAddr>) -> Self {
-        Self::start_limited(role, address, None)
+        Self::start_with(role, address, None, &[])
     }
 
-    /// The same, with another number of descriptors: at the most what this process may have.
-    pub fn start_limited(role: &str, address: Option<SocketAddr>, descriptors: Option<u32>) -> Self {
+    /// The same, with another number of descriptors, at the most what this process may have; and with more in its
+    /// environment.
+    pub fn start_with(
+        role: &str,
+        address: Option<SocketAddr>,
+        descriptors: Option<u32>,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let program = env::current_exe().unwrap();
         let mut command = match descriptors {
             Some(count) => {
@@ -46,7 +52,7 @@ impl Process {
         if let Some(address) = address {
             command.env(ADDRESS, address.to_string());
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.envs(environment.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take();
         let mut output = BufReader::new(child.stdout.take().unwrap());
