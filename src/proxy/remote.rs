@@ -12,7 +12,8 @@ use crate::error::Error;
 use crate::message::{Reply, encode_request};
 use crate::pickle::{Value, Walker};
 
-/// How long to wait for a connection to be made, and again for its handshake.
+/// How long to wait for a connection to be made, again for its handshake, and again for an answer that a server
+/// has at hand: one that is frozen would keep its client for ever.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Replies may be as long as Python makes them; memory is taken as the bytes arrive.
@@ -120,21 +121,22 @@ impl Remote {
     /// Calls one of the server's own methods, over a connection that serves only that.
     pub(crate) fn dispatch(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         let mut connection = self.connect(CONNECT)?;
-        dispatch(&mut connection, method, args)
+        // To make an object may take its time.
+        let patience = (method != "create").then_some(CONNECT);
+        dispatch(&mut connection, method, args, patience)
     }
 
     /// As [`dispatch`](Self::dispatch), for what is only a courtesy: not worth a long wait.
     pub(super) fn dispatch_quickly(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
-        let mut connection = self.connect(Duration::from_secs(1))?;
-        connection.stream().set_read_timeout(Some(Duration::from_secs(1))).map_err(|e| lost(method, e))?;
-        dispatch(&mut connection, method, args)
+        let patience = Duration::from_secs(1);
+        dispatch(&mut self.connect(patience)?, method, args, Some(patience))
     }
 
     /// A connection on which proxies' calls can be made, out of a fresh one.
     fn accept(&self, mut connection: Connection) -> Result<Connection, Error> {
         // Python sends its process's and thread's name; it helps to tell clients apart.
         let name = thread::current().name().unwrap_or("netq").to_owned();
-        dispatch(&mut connection, "accept_connection", &[name.into()])?;
+        dispatch(&mut connection, "accept_connection", &[name.into()], Some(CONNECT))?;
         Ok(connection)
     }
 
@@ -143,10 +145,22 @@ impl Remote {
     }
 }
 
-fn dispatch(connection: &mut Connection, method: &str, args: &[Value]) -> Result<Value, Error> {
+/// Calls one of the server's own methods, and waits for its reply as long as that.
+fn dispatch(
+    connection: &mut Connection,
+    method: &str,
+    args: &[Value],
+    patience: Option<Duration>,
+) -> Result<Value, Error> {
+    let wait_at_most = |connection: &Connection, patience| {
+        connection.stream().set_read_timeout(patience).map_err(|error| lost(method, error))
+    };
     let request = encode_request(None, method, args, &[]);
+    wait_at_most(connection, patience)?;
     let reply =
         exchange(connection, &mut Walker::new(), &request).map_err(|failure| failure.into_error(method))?;
+    // A call of an object may wait for ever.
+    wait_at_most(connection, None)?;
     match reply {
         Reply::Return(value) => Ok(value),
         other => Err(into_error(other)),
@@ -205,6 +219,9 @@ pub(super) fn receive(connection: &mut Connection, walker: &mut Walker) -> Resul
         Ok(None) => {
             Err(Failure::NoReply(io::Error::new(ErrorKind::UnexpectedEof, "the hub closed the connection")))
         }
+        Err(FrameError::Io(error)) if error.kind() == ErrorKind::TimedOut => Err(Failure::NoReply(
+            io::Error::new(ErrorKind::TimedOut, "the hub does not answer: is it frozen?"),
+        )),
         Err(FrameError::Io(error)) => Err(Failure::NoReply(error)),
         Err(FrameError::Truncated) => {
             Err(Failure::NoReply(io::Error::new(ErrorKind::UnexpectedEof, "the hub stopped in mid-reply")))
@@ -221,5 +238,31 @@ pub(super) fn may_pass(error: &Error) -> bool {
         Error::Handshake { source: crate::connection::HandshakeError::Frame(_), .. } => true,
         Error::Lost { .. } => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_frozen_does_not_keep_its_client() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let frozen = thread::spawn(move || {
+            let stream = Arc::new(listener.accept().unwrap().0);
+            let mut connection =
+                Stranger::new(stream, CONNECT).unwrap().welcome(&AuthKey::new(b"k"), 1000).unwrap();
+            // Reads the request, and then waits for the client to leave.
+            while let Ok(Some(_)) = connection.receive() {}
+        });
+        let mut connection =
+            Remote::new(address, AuthKey::new(b"k"), Retry::default()).connect(CONNECT).unwrap();
+        let error = dispatch(&mut connection, "stat", &[], Some(Duration::from_millis(30))).unwrap_err();
+        assert!(error.to_string().ends_with("the hub does not answer: is it frozen?"), "{error}");
+        drop(connection);
+        frozen.join().unwrap();
     }
 }
