@@ -1,5 +1,9 @@
 //! The manager: registers objects, serves them, and reaches those of other managers.
+//!
+//! Reading order: `options`, `objects` (what is served), `members` (who is connected), `hub` (all of that),
+//! `session` (one connection), `server` (all connections).
 
+mod hub;
 mod members;
 mod objects;
 mod options;

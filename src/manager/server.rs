@@ -2,19 +2,18 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::connection::AuthKey;
-use crate::manager::members::{Members, Membership};
-use crate::manager::objects::{Objects, Registry};
+use crate::manager::hub::Hub;
+use crate::manager::members::Membership;
+use crate::manager::objects::Registry;
 use crate::manager::options::Options;
 use crate::manager::session;
 use crate::memory::tidy;
-use crate::pickle::Value;
 
 /// The stack of a connection's thread, in bytes. Only the pages that are touched cost memory: about 8 KiB
 /// for a connection that has done everything a queue can do. More than that needs: glibc keeps 40 MB of the
@@ -24,69 +23,6 @@ pub(super) const STACK: usize = 256 * 1024;
 /// How long to leave the listener alone when the process has no descriptor or thread left: it would report
 /// the same connection again at once, and keep a processor busy with that.
 const EXHAUSTED: Duration = Duration::from_millis(50);
-
-/// How many characters about a peer are logged at once.
-const LONGEST_LINE: usize = 400;
-
-/// What all threads of one server share.
-pub(super) struct Hub {
-    pub(super) key: AuthKey,
-    pub(super) options: Options,
-    pub(super) objects: Objects,
-    pub(super) members: Arc<Members>,
-    address: SocketAddr,
-    started: Instant,
-    stopping: AtomicBool,
-}
-
-impl Hub {
-    /// Tells whoever runs the server one thing about one peer, in one line of a bounded length: it may
-    /// quote the peer, who must not be able to forge another line.
-    pub(super) fn log(&self, peer: SocketAddr, what: fmt::Arguments<'_>) {
-        let mut line = format!("{peer}: ");
-        for c in what.to_string().chars().take(LONGEST_LINE) {
-            if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
-        }
-        (self.options.log)(&line);
-    }
-
-    /// Makes `serve_forever` return.
-    pub(super) fn stop(&self) {
-        if !self.stopping.swap(true, Ordering::SeqCst) {
-            // The listener waits in `accept`, and a connection is what it waits for. If none can be made,
-            // the next that comes from elsewhere ends the wait.
-            let mut address = self.address;
-            if address.ip().is_unspecified() {
-                address.set_ip(match address.ip() {
-                    IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                    IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-                });
-            }
-            let _ = TcpStream::connect_timeout(&address, Duration::from_secs(1));
-        }
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
-    }
-
-    /// The reply to the server method `stat`: netq's own, which CPython's manager does not have.
-    pub(super) fn stat(&self) -> Value {
-        let mut figures: Vec<(Value, Value)> = vec![
-            ("version".into(), env!("CARGO_PKG_VERSION").into()),
-            ("uptime".into(), self.started.elapsed().as_secs_f64().into()),
-            ("max_message".into(), self.options.max_message.into()),
-            ("handshake_timeout".into(), self.options.handshake_timeout.as_secs_f64().into()),
-            ("write_timeout".into(), self.options.write_timeout.as_secs_f64().into()),
-            ("data_only".into(), self.options.data_only.into()),
-            ("sha256_only".into(), self.key.is_sha256_only().into()),
-            ("remote_shutdown".into(), self.options.remote_shutdown.into()),
-        ];
-        figures.extend(self.members.stats());
-        figures.push(("objects".into(), self.objects.stats()));
-        Value::Dict(figures)
-    }
-}
 
 /// A bound, listening server. Python's `multiprocessing.managers.Server`, as `get_server()` returns it.
 ///
@@ -117,17 +53,7 @@ impl Server {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        let members = Arc::new(Members::new(options.max_connections, options.max_strangers));
-        let hub = Hub {
-            key,
-            options,
-            objects: Objects::new(registry),
-            members,
-            address,
-            started: Instant::now(),
-            stopping: AtomicBool::new(false),
-        };
-        Ok(Self { listener, hub: Arc::new(hub) })
+        Ok(Self { listener, hub: Arc::new(Hub::new(address, key, registry, options)) })
     }
 
     /// Where the server listens, with the real port where 0 was asked for. Python's `server.address`.

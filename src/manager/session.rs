@@ -8,9 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, FrameError, HandshakeError, Stranger};
+use crate::manager::hub::Hub;
 use crate::manager::members::Membership;
 use crate::manager::objects::unknown;
-use crate::manager::server::Hub;
 use crate::message::{
     Caller, Exception, Request, send_error, send_item, send_items, send_traceback, send_value,
 };

@@ -23,8 +23,8 @@
 //! Small arguments (names, numbers, flags) are decoded to a [`Value`], which is also what Rust
 //! clients send and receive. Bounds: [`MAX_PENDING`], [`MAX_MEMO`], [`MAX_EXPANSION`].
 //!
-//! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk` and `parts` (spans),
-//! `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`.
+//! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk`, `stack` and `parts`
+//! (spans), `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`.
 
 mod bigint;
 mod convert;
@@ -40,6 +40,7 @@ mod memo;
 mod opcode;
 mod parts;
 mod payload;
+mod stack;
 mod value;
 mod walk;
 
@@ -59,5 +60,6 @@ pub use memo::MAX_MEMO;
 pub use opcode::Kind;
 pub use parts::Span;
 pub use payload::Pickled;
+pub use stack::MAX_PENDING;
 pub use value::Value;
-pub use walk::{MAX_PENDING, Walker};
+pub use walk::Walker;

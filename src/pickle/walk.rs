@@ -9,37 +9,13 @@ use super::error::PickleError;
 use super::memo::Memo;
 use super::opcode::{Effect, Instr, Kind, Reader, byte};
 use super::parts::{Container, Span};
-
-/// The most objects and marks that may wait on the stack at once (32 MiB of bookkeeping).
-/// Picklers write list items in batches of 1,000; only a tuple puts all its items there first.
-pub const MAX_PENDING: usize = 4 << 20;
-
-/// How far from the bottom of the stack a container may start for its elements to be recorded:
-/// the request tuple, its arguments, and what those hold directly.
-const LEVELS: usize = 5;
+use super::stack::{Entry, LEVELS, MARK, MAX_NOTES, NOT_IN_MEMO, Open, underflow};
 
 /// The most references to the memo (128 MiB of bookkeeping), as many as the memo has entries.
 const MAX_REFERENCES: usize = super::memo::MAX_MEMO;
 
-/// The most containers near the bottom of the stack (80 MiB of bookkeeping), the most elements on each level
-/// of them (32 MiB), and the most opcodes that a payload leaves out, of which picklers write one for every
-/// 64 KiB. Each can be had for a byte of code.
-const MAX_NOTES: usize = MAX_PENDING;
-
 /// Scratch above this size is given back by [`Walker::clear`].
 const KEEP_BYTES: usize = 64 << 10;
-
-/// A pending object or mark. The end of its code is where the next entry starts.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    start: u32,
-    /// The index of its definition in the memo, or `NOT_IN_MEMO`, or `MARK`. A GET pushes an
-    /// entry that has the definition of the object it refers to.
-    memo: u32,
-}
-
-const MARK: u32 = u32::MAX;
-const NOT_IN_MEMO: u32 = u32::MAX - 1;
 
 /// A GET.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +23,6 @@ pub(super) struct Reference {
     pub at: u32,
     /// The index of the definition it refers to.
     pub definition: u32,
-}
-
-/// A container that is not consumed yet, and so may still get elements.
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    kind: Kind,
-    from: u32,
 }
 
 /// The first opcode by which loading the pickle would import or call something.
@@ -83,12 +52,12 @@ pub(super) struct FirstCode {
 /// ```
 #[derive(Debug)]
 pub struct Walker {
-    stack: Vec<Entry>,
+    pub(super) stack: Vec<Entry>,
     /// The stack indexes of the marks.
-    marks: Vec<u32>,
+    pub(super) marks: Vec<u32>,
     /// Where the code of entries that were thrown away starts: it belongs to the next object, as
     /// it may define what others refer to.
-    junk: Option<u32>,
+    pub(super) junk: Option<u32>,
     pub(super) memo: Memo,
     pub(super) references: Vec<Reference>,
     /// Where opcodes are that a payload leaves out: FRAME, PROTO, and what files an object for a
@@ -97,7 +66,7 @@ pub struct Walker {
     /// Elements, by the stack index of their container: those of one container are contiguous, as
     /// at one index there is one container at a time.
     pub(super) elements: [Vec<Span>; LEVELS],
-    open: [Open; LEVELS],
+    pub(super) open: [Open; LEVELS],
     /// In ascending order of their ends.
     pub(super) containers: Vec<Container>,
     pub(super) first_code: Option<FirstCode>,
@@ -285,54 +254,12 @@ impl Walker {
         Ok(())
     }
 
-    #[inline]
-    fn push(&mut self, i: &Instr<'_>, memo: u32, kind: Kind) -> Result<(), PickleError> {
-        let index = self.stack.len();
-        if index >= MAX_PENDING {
-            return Err(PickleError::TooManyPending { at: i.at });
-        }
-        self.stack.push(Entry { start: self.junk.take().unwrap_or(i.at as u32), memo });
-        self.open_container(index, kind);
-        Ok(())
-    }
-
-    #[inline]
-    fn open_container(&mut self, index: usize, kind: Kind) {
-        if index < LEVELS {
-            self.open[index] = Open { kind, from: self.elements[index].len() as u32 };
-        }
-    }
-
     fn skip(&mut self, i: &Instr<'_>) -> Result<(), PickleError> {
         if self.skips.len() >= MAX_NOTES {
             return Err(PickleError::TooManyParts { at: i.at });
         }
         self.skips.push(i.at as u32);
         Ok(())
-    }
-
-    /// The lowest stack index that an opcode may touch: the one above the last mark.
-    fn fence(&self) -> usize {
-        self.marks.last().map_or(0, |&mark| mark as usize + 1)
-    }
-
-    /// The stack index of the first of the top `n` objects. The code that was thrown away since
-    /// becomes the last one's.
-    #[inline]
-    fn operands(&mut self, n: usize, i: &Instr<'_>) -> Result<usize, PickleError> {
-        self.junk = None;
-        match self.stack.len().checked_sub(n) {
-            Some(first) if first >= self.fence() => Ok(first),
-            _ => Err(underflow(i)),
-        }
-    }
-
-    fn pop_mark(&mut self, i: &Instr<'_>) -> Result<usize, PickleError> {
-        self.junk = None;
-        match self.marks.pop() {
-            Some(mark) => Ok(mark as usize),
-            None => Err(underflow(i)),
-        }
     }
 
     #[inline]
@@ -345,86 +272,6 @@ impl Walker {
             self.skip(i)?;
         }
         Ok(())
-    }
-
-    /// The entries from `first` on become one object, which has the code from `base` on.
-    fn take(&mut self, base: usize, first: usize, i: &Instr<'_>, kind: Kind) {
-        let start = self.stack[base].start;
-        let known = kind != Kind::Other && self.has_room(base, first);
-        let kind = if known { kind } else { Kind::Other };
-        let from = self.elements.get(base).map_or(0, Vec::len) as u32;
-        self.consume(first, i.at, known.then_some(base));
-        self.stack.truncate(base);
-        self.stack.push(Entry { start, memo: NOT_IN_MEMO });
-        if base < LEVELS {
-            self.open[base] = Open { kind, from };
-        }
-    }
-
-    /// The entries from `first` on go into the container at stack index `container`.
-    fn add(&mut self, container: usize, first: usize, i: &Instr<'_>, kind: Kind) {
-        let mut known = container < LEVELS && self.open[container].kind == kind;
-        if known && !self.has_room(container, first) {
-            // What has too many elements is taken for an object whose elements are not known.
-            self.open[container].kind = Kind::Other;
-            known = false;
-        }
-        self.consume(first, i.at, known.then_some(container));
-        self.stack.truncate(container + 1);
-    }
-
-    /// Whether the entries from `first` on can be recorded as elements of the container at `level`.
-    fn has_room(&self, level: usize, first: usize) -> bool {
-        let count = self.stack.len() - first;
-        self.elements.get(level).is_some_and(|elements| elements.len() + count <= MAX_NOTES)
-    }
-
-    /// The entry at `index`, and what is above it, becomes code of the next object.
-    fn throw_away(&mut self, index: usize, i: &Instr<'_>) {
-        self.consume(index, i.at, None);
-        self.junk = Some(self.stack[index].start);
-        self.stack.truncate(index);
-    }
-
-    /// The objects from stack index `first` on are complete. Their spans become elements of the
-    /// container that is at `level`.
-    fn consume(&mut self, first: usize, at: usize, level: Option<usize>) {
-        let mut end = at as u32;
-        let mut last = self.stack.len();
-        // A mark has no memo entry, and its kind is `Other`.
-        while last > first {
-            last -= 1;
-            let Entry { start, memo } = self.stack[last];
-            if memo < NOT_IN_MEMO {
-                let definition = &mut self.memo.definitions[memo as usize];
-                // Not when this entry only refers to it.
-                if definition.start == start && definition.end == start {
-                    definition.end = end;
-                }
-            }
-            // From here on the entry is only a span.
-            self.stack[last].memo = end;
-            end = start;
-        }
-        for index in first..self.stack.len() {
-            let Entry { start, memo: end } = self.stack[index];
-            let span = Span { start, end };
-            if let Some(open) = self.open.get_mut(index)
-                && open.kind != Kind::Other
-            {
-                self.containers.push(Container {
-                    span,
-                    kind: open.kind,
-                    level: index as u8,
-                    from: open.from,
-                    to: self.elements[index].len() as u32,
-                });
-                open.kind = Kind::Other;
-            }
-            if let Some(level) = level {
-                self.elements[level].push(span);
-            }
-        }
     }
 
     fn note_code(&mut self, i: &Instr<'_>) {
@@ -445,8 +292,4 @@ pub(super) fn reset<T>(scratch: &mut Vec<T>) {
     if scratch.capacity() * size_of::<T>() > KEEP_BYTES {
         scratch.shrink_to(KEEP_BYTES / size_of::<T>());
     }
-}
-
-fn underflow(i: &Instr<'_>) -> PickleError {
-    PickleError::Underflow { at: i.at, opcode: i.op.name }
 }

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::backlog::Packing;
-use super::pause::Until;
-use super::state::{Held, State};
+use super::state::{Held, State, Until};
 use super::wait::GaveUp;
 use super::{GetError, JoinError, Limits, PutError, Stats, Taken, TooManyDone, Wait};
 

@@ -2,20 +2,9 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use super::state::{Held, Numbered, State};
+use super::state::{Held, Numbered, State, Until};
 use super::wait::{GaveUp, Patience};
 use super::{BoundedQueue, GetError, PutError, Wait};
-
-/// What a thread sleeps for.
-#[derive(Clone, Copy)]
-pub(super) enum Until {
-    NotEmpty,
-    /// Full for an item of this weight.
-    NotFull {
-        weight: usize,
-    },
-    AllTasksDone,
-}
 
 impl<T> BoundedQueue<T> {
     /// The lock under which there is room for an item of this weight: for `push`, at once.

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use super::Stats;
 use super::backlog::{Backlog, Packing};
-use super::pause::Until;
 use super::wait::Waiters;
 
 /// What a queue may hold at most.
@@ -47,6 +46,17 @@ pub(super) struct Held {
     pub slot: bool,
     /// Its weight, of `max_weight`.
     pub weight: bool,
+}
+
+/// What a thread sleeps for.
+#[derive(Clone, Copy)]
+pub(super) enum Until {
+    NotEmpty,
+    /// Full for an item of this weight.
+    NotFull {
+        weight: usize,
+    },
+    AllTasksDone,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,83 @@
+//! What all threads of one server share.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::connection::AuthKey;
+use crate::manager::members::Members;
+use crate::manager::objects::{Objects, Registry};
+use crate::manager::options::Options;
+use crate::pickle::Value;
+
+/// How many characters about a peer are logged at once.
+const LONGEST_LINE: usize = 400;
+
+/// A server's objects and connections, its limits, and its key.
+pub(super) struct Hub {
+    pub(super) key: AuthKey,
+    pub(super) options: Options,
+    pub(super) objects: Objects,
+    pub(super) members: Arc<Members>,
+    pub(super) address: SocketAddr,
+    started: Instant,
+    stopping: AtomicBool,
+}
+
+impl Hub {
+    /// The hub of a server that listens at `address`.
+    pub(super) fn new(address: SocketAddr, key: AuthKey, registry: Registry, options: Options) -> Self {
+        let members = Arc::new(Members::new(options.max_connections, options.max_strangers));
+        let (started, stopping) = (Instant::now(), AtomicBool::new(false));
+        Self { key, options, objects: Objects::new(registry), members, address, started, stopping }
+    }
+
+    /// Tells whoever runs the server one thing about one peer, in one line of a bounded length: it may
+    /// quote the peer, who must not be able to forge another line.
+    pub(super) fn log(&self, peer: SocketAddr, what: fmt::Arguments<'_>) {
+        let mut line = format!("{peer}: ");
+        for c in what.to_string().chars().take(LONGEST_LINE) {
+            if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+        }
+        (self.options.log)(&line);
+    }
+
+    /// Makes `serve_forever` return.
+    pub(super) fn stop(&self) {
+        if !self.stopping.swap(true, Ordering::SeqCst) {
+            // The listener waits in `accept`, and a connection is what it waits for. If none can be made,
+            // the next that comes from elsewhere ends the wait.
+            let mut address = self.address;
+            if address.ip().is_unspecified() {
+                address.set_ip(match address.ip() {
+                    IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                    IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+                });
+            }
+            let _ = TcpStream::connect_timeout(&address, Duration::from_secs(1));
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// The reply to the server method `stat`: netq's own, which CPython's manager does not have.
+    pub(super) fn stat(&self) -> Value {
+        let mut figures: Vec<(Value, Value)> = vec![
+            ("version".into(), env!("CARGO_PKG_VERSION").into()),
+            ("uptime".into(), self.started.elapsed().as_secs_f64().into()),
+            ("max_message".into(), self.options.max_message.into()),
+            ("handshake_timeout".into(), self.options.handshake_timeout.as_secs_f64().into()),
+            ("write_timeout".into(), self.options.write_timeout.as_secs_f64().into()),
+            ("data_only".into(), self.options.data_only.into()),
+            ("sha256_only".into(), self.key.is_sha256_only().into()),
+            ("remote_shutdown".into(), self.options.remote_shutdown.into()),
+        ];
+        figures.extend(self.members.stats());
+        figures.push(("objects".into(), self.objects.stats()));
+        Value::Dict(figures)
+    }
+}
