@@ -13,7 +13,7 @@ const BUFFER: usize = 8 * 1024;
 
 /// Size, in bytes, of the buffer at first, and again once [`CALM`] reads in a row would have fitted: each
 /// connection owns one, and most are idle. A handshake fits, and the usual small request.
-const SMALL: usize = 384;
+const SMALL: usize = 256;
 
 /// So many small reads mean that no large ones are to be expected.
 const CALM: u8 = 64;

@@ -114,7 +114,12 @@ fn run(options: &Options) -> Result<()> {
     }
     pin.apart(&servers);
     if options.wants(8) && cfg!(target_os = "linux") {
-        section(&mut report, "Resident memory", memory::measure(&start(&pythons, options.alone)?)?)?;
+        let mut fresh = start(&pythons, options.alone)?;
+        match Server::netq_static() {
+            Ok(server) => fresh.insert(2, server),
+            Err(error) => eprintln!("netq, static: skipped ({error})"),
+        }
+        section(&mut report, "Resident memory", memory::measure(&fresh)?)?;
     }
     let growth = if options.wants(9) { grow(options, &servers, &pin, &mut report)? } else { Vec::new() };
 

@@ -53,6 +53,8 @@ pub fn connections(servers: &[Server], most: usize, rounds: usize, slice: Durati
     let mut growth = Growth { title: "More connections", x: "connections", y: "items/s", lines: Vec::new() };
     for connections in [1, 10, 100, 1000].into_iter().filter(|&connections| connections <= most) {
         eprintln!("row 9: {connections} connections");
+        // Each has to have its turn often, or their start is all that is measured.
+        let slice = slice.max(Duration::from_millis(2 * connections as u64));
         for measured in compare(servers, Load::flow(connections, 64), rounds, slice) {
             growth.add(&measured.server, connections as f64, measured.rate);
         }

@@ -24,7 +24,7 @@ pub fn measure(fresh: &[Server]) -> Result<Table> {
         eprintln!("row 8: memory of {}", server.name);
         let idle = resident(server)?;
         // What the first connections make the server allocate once and for all is not theirs alone.
-        let first = (0..10).map(|_| server.client(64)).collect::<Result<Vec<_>>>()?;
+        let first = (0..50).map(|_| server.client(64)).collect::<Result<Vec<_>>>()?;
         let before = resident(server)?;
         let clients = (0..CONNECTIONS).map(|_| server.client(64)).collect::<Result<Vec<_>>>()?;
         let each = (resident(server)? - before) / CONNECTIONS as f64;

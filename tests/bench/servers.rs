@@ -55,12 +55,25 @@ impl Server {
     }
 
     pub fn netq() -> Result<Self> {
-        let process = Command::new(env!("CARGO_BIN_EXE_netq"))
+        Self::netq_at("netq", Path::new(env!("CARGO_BIN_EXE_netq")))
+    }
+
+    /// The static binary, if the README's command has built one: in a folder that is named after the platform.
+    pub fn netq_static() -> Result<Self> {
+        let target = Path::new(env!("CARGO_BIN_EXE_netq")).ancestors().nth(2).ok_or("no target folder")?;
+        let is_platform = |path: &PathBuf| path.to_string_lossy().ends_with("-linux-gnu");
+        let platforms = target.read_dir()?.flatten().map(|entry| entry.path()).filter(is_platform);
+        let built = platforms.map(|path| path.join("release/netq")).find(|path| path.exists());
+        Self::netq_at("netq, static", &built.ok_or("not built: the README says how")?)
+    }
+
+    fn netq_at(name: &str, path: &Path) -> Result<Self> {
+        let process = Command::new(path)
             .args(["serve", "--quiet", "--listen", "127.0.0.1:0", "get_task_queue"])
             .env("NETQ_AUTHKEY", KEY)
             .stdout(Stdio::piped())
             .spawn()?;
-        Self::announced("netq".into(), Kind::Netq, process, PathBuf::new())
+        Self::announced(name.into(), Kind::Netq, process, PathBuf::new())
     }
 
     pub fn python(interpreter: &Interpreter) -> Result<Self> {
