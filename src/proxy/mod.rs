@@ -4,6 +4,7 @@ mod queue;
 mod remote;
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,7 @@ pub struct Proxy {
     exposed: Vec<String>,
     /// Made for the first call.
     connection: Option<Connection>,
+    /// When the last call began.
     used: Instant,
     walker: Walker,
 }
@@ -174,7 +176,7 @@ impl Proxy {
             answered += 1;
         }
         drop(calls);
-        (self.connection, self.used) = (Some(connection), Instant::now());
+        self.connection = Some(connection);
         failure.map_or(Ok(sent), Err)
     }
 
@@ -185,7 +187,6 @@ impl Proxy {
             match exchange(&mut connection, &mut self.walker, request) {
                 Ok(reply) => {
                     self.connection = Some(connection);
-                    self.used = Instant::now();
                     return Ok(reply);
                 }
                 Err(Failure::NotSent(cause)) if self.survives() => connection = self.reconnect(&cause)?,
@@ -199,9 +200,11 @@ impl Proxy {
 
     /// The connection for the next call, which the caller puts back when the call has gone well.
     fn live_connection(&mut self) -> Result<Connection, Error> {
+        let now = Instant::now();
+        let unused = now.duration_since(mem::replace(&mut self.used, now));
         match self.connection.take() {
             // A hub that was restarted has closed this: seen before the request is sent, that costs nothing.
-            Some(connection) if self.used.elapsed() > FRESH && is_gone(connection.stream()) => {
+            Some(connection) if unused > FRESH && is_gone(connection.stream()) => {
                 self.reconnect(&"it closed the connection")
             }
             Some(connection) => Ok(connection),
