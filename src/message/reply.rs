@@ -5,7 +5,7 @@ use std::io;
 use crate::connection::{Connection, Frame};
 use crate::memory::Buffer;
 use crate::message::Exception;
-use crate::pickle::{Instance, Pickled, Span, Value, Walker, encode_str};
+use crate::pickle::{Instance, Pickled, Span, Value, Walker, decode_plain, encode_str};
 
 /// `PROTO 4`, and the kind as a `SHORT_BINUNICODE`; the result's code follows, then [`END`]. The kind is
 /// not memoized, so the memo numbers in a payload's code count from 0 here too.
@@ -137,6 +137,11 @@ impl Reply {
     /// # Errors
     /// A line that says what is wrong with the message.
     pub(crate) fn parse(walker: &mut Walker, frame: Frame<'_>) -> Result<Self, String> {
+        // What a hub of netq's replies to most calls: `None`, a number, an item that is a str.
+        let plain = frame.strip_prefix(RETURN).and_then(|rest| decode_plain(rest.strip_suffix(END)?));
+        if let Some(value) = plain {
+            return Ok(Self::Return(value));
+        }
         let root = walker.walk(&frame).map_err(|error| error.to_string())?;
         let Some(&[kind, result]) = walker.sequence(&frame, root) else {
             return Err("a reply must be a tuple (kind, result)".into());
@@ -217,6 +222,24 @@ mod tests {
 
         let traceback = b"\x80\x04\x8c\x0a#TRACEBACK\x8c\x04oops\x86.";
         assert_eq!(parse(traceback), Ok(Reply::Traceback("oops".into())));
+    }
+
+    #[test]
+    fn plain_replies_and_others_that_begin_and_end_like_them_are_told_apart() {
+        for (result, expected) in [
+            (&b"N"[..], Value::None),
+            (b"K\x07", 7.into()),
+            (b"\x8c\x01a", "a".into()),
+            (b"\x8c\x01a\x94", "a".into()),
+            (b"]\x94(K\x01K\x02e", vec![Value::from(1), 2.into()].into()),
+            (b"\x8c\x01a\x94h\x00\x86", ("a", "a").into()),
+        ] {
+            assert_eq!(parse(&[RETURN, result, END].concat()), Ok(Reply::Return(expected)));
+        }
+        for wrong in [&b""[..], b"NN", b"\x94", b"K", b"\x8c\x05a", b"N\x94\x94\x94K"] {
+            let error = parse(&[RETURN, wrong, END].concat());
+            assert!(error.is_err(), "{wrong:?}: {error:?}");
+        }
     }
 
     #[test]

@@ -51,6 +51,12 @@ impl Pickled {
     }
 }
 
+/// The value of code that is a single opcode, and perhaps the one that files its object.
+pub(crate) fn decode_plain(code: &[u8]) -> Option<Value> {
+    let first = Reader::new(code, 0).next().ok()??;
+    matches!(code[first.end..], [] | [byte::MEMOIZE]).then(|| atom(&first))?
+}
+
 /// The value that one opcode makes alone.
 pub(super) fn atom(i: &Instr<'_>) -> Option<Value> {
     Some(match i.byte {

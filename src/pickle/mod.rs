@@ -51,6 +51,7 @@ mod tests;
 
 pub use bigint::BigInt;
 pub use convert::WrongType;
+pub(crate) use decode::decode_plain;
 pub use describe::Code;
 pub(crate) use encode::encode_str;
 pub use error::PickleError;
