@@ -75,17 +75,17 @@ impl Echo {
         message.resize(request, b'.');
         self.stream.write_all(&message)?;
         drop(message);
-        let got = self.stream.read(&mut self.buffer)?;
-        if got < 4 {
-            return Err("the echo server has left".into());
+        if self.buffer.len() < reply {
+            self.buffer.resize(reply, 0);
         }
-        let mut body = Vec::with_capacity(reply);
-        body.extend_from_slice(&self.buffer[..got]);
-        let rest = (reply - got) as u64;
-        if rest > 0 && (&self.stream).take(rest).read_to_end(&mut body)? < rest as usize {
-            return Err("the echo server has left".into());
+        let mut got = 0;
+        while got < reply {
+            match self.stream.read(&mut self.buffer[got..])? {
+                0 => return Err("the echo server has left".into()),
+                count => got += count,
+            }
         }
-        Ok(body)
+        Ok(self.buffer[..reply].to_vec())
     }
 }
 
