@@ -144,6 +144,7 @@ impl Stranger {
     pub fn introduce(mut self, key: &AuthKey, limit: u64) -> Result<Connection, HandshakeError> {
         self.answer_challenge(key)?;
         self.deliver_challenge(key)?;
+        self.link.reader.make_roomy();
         self.authenticated(limit)
     }
 

@@ -11,6 +11,9 @@ use crate::memory::Buffer;
 /// ahead; 8 KiB holds a batch of 64 small items.
 const BUFFER: usize = 8 * 1024;
 
+/// The same for a reader that is one of few: a client's. A reply of 20 KB takes one read instead of two.
+const ROOMY: usize = 32 * 1024;
+
 /// Size, in bytes, of the buffer at first, and again once [`CALM`] reads in a row would have fitted: each
 /// connection owns one, and most are idle. A handshake fits, and the usual small request.
 const SMALL: usize = 256;
@@ -48,12 +51,19 @@ pub struct FrameReader {
     /// How many reads in a row were small.
     calm: u8,
     limit: u64,
+    /// The buffer's largest size.
+    most: usize,
 }
 
 impl FrameReader {
     /// A reader that refuses frames of more than `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Self { buffer: vec![0; SMALL], start: 0, end: 0, calm: 0, limit }
+        Self { buffer: vec![0; SMALL], start: 0, end: 0, calm: 0, limit, most: BUFFER }
+    }
+
+    /// Allows a buffer of 32 KiB instead of 8, which is more than thousands of connections should have.
+    pub fn make_roomy(&mut self) {
+        self.most = ROOMY;
     }
 
     /// Changes the limit, in bytes, for the frames that follow.
@@ -87,7 +97,7 @@ impl FrameReader {
             self.start += header;
             return Err(FrameError::TooLong { length, limit: self.limit });
         }
-        if length > (BUFFER - header) as u64 {
+        if length > (self.most - header) as u64 {
             let buffer = self.read_large(stream, length.saturating_add(header as u64))?;
             return Ok(Some(Frame::Large { buffer, start: header }));
         }
@@ -146,7 +156,7 @@ impl FrameReader {
             (self.start, self.end) = (0, self.end - self.start);
         }
         if is_full {
-            self.buffer.resize(BUFFER, 0);
+            self.buffer.resize(self.most, 0);
         } else if self.calm == CALM && self.end == 0 && self.buffer.len() > SMALL {
             self.buffer = vec![0; SMALL];
         }
@@ -240,11 +250,16 @@ mod tests {
 
     #[test]
     fn frames_arrive_whole_however_they_are_cut() {
-        let lengths = [0, 1, 250, BUFFER - 4, BUFFER - 3, BUFFER, 3, 600_000, 1];
+        let lengths = [0, 1, 250, BUFFER - 4, BUFFER - 3, BUFFER, 3, ROOMY - 4, ROOMY - 3, 600_000, 1];
         let bytes = frames(&lengths);
-        for step in [1, 3, 1000, 8191, 70_000, usize::MAX] {
+        for (step, roomy) in
+            [1, 3, 1000, 8191, 70_000, usize::MAX].into_iter().flat_map(|step| [(step, false), (step, true)])
+        {
             let mut stream = Trickle { bytes: &bytes, step, acknowledged: 0 };
             let mut reader = FrameReader::new(1 << 20);
+            if roomy {
+                reader.make_roomy();
+            }
             for &length in &lengths {
                 let frame = reader.read(&mut stream).unwrap().unwrap();
                 assert_eq!(frame.len(), length, "read in steps of {step}");
