@@ -83,7 +83,12 @@ impl From<&Error> for Failure {
             Error::RemoteTraceback(text) => {
                 return Self::failed(format!("the hub says: {}", last_line(text)));
             }
-            Error::Connect { .. } => "start one with netq serve, or name its address with --connect",
+            Error::Connect { address, source } => {
+                return Self::failed(format!(
+                    "cannot reach a hub at {address}: {source}: start one with netq serve, or name its address \
+                     with --connect"
+                ));
+            }
             Error::Handshake { source: HandshakeError::Auth(error), .. } => match error {
                 AuthError::Rejected | AuthError::WrongKey => "check --authkey-file or NETQ_AUTHKEY",
                 AuthError::NotAHandshake(_) => "something else than a hub listens there: check the address",
