@@ -270,6 +270,16 @@ mod tests {
     }
 
     #[test]
+    fn a_large_frame_has_its_header_before_it() {
+        let bytes = frames(&[100_000]);
+        let mut reader = FrameReader::new(1 << 20);
+        match reader.read(&mut &bytes[..]).unwrap() {
+            Some(Frame::Large { buffer, start }) => assert_eq!((&buffer[..], start), (&bytes[..], 4)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
     fn the_buffer_grows_for_those_who_fill_it_and_shrinks_when_they_stop() {
         let mut reader = FrameReader::new(1 << 20);
         let mut size_after = |lengths: &[usize], step: usize| {
