@@ -168,7 +168,7 @@ impl FrameReader {
 
     /// Reads a whole frame of `length` bytes, with its header. Nobody needs that, but it keeps the bytes where
     /// they are in the page: the sender's kernel has them from the start of a page on, memory for a large buffer
-    /// begins 16 bytes into one, and some processors (AMD's Zen) copy 7 times slower to an address that is, within
+    /// begins 16 bytes into one, and some processors (AMD's EPYC) copy 7 times slower to an address that is, within
     /// its page, up to 15 bytes behind that of the source. Without the 4 bytes of the header it is 12 behind.
     fn read_large<S: Source>(&mut self, stream: &mut S, length: u64) -> Result<Buffer, FrameError> {
         // The last read got less than it had asked for: the rest is held back, perhaps for our sake.
