@@ -62,7 +62,7 @@ impl FrameReader {
     }
 
     /// Allows a buffer of 32 KiB instead of 8, which is more than thousands of connections should have.
-    pub fn make_roomy(&mut self) {
+    pub(super) fn make_roomy(&mut self) {
         self.most = ROOMY;
     }
 

@@ -54,8 +54,9 @@ pub(super) fn handshake(
 /// Serves an authenticated connection until it ends.
 pub(super) fn serve(hub: &Hub, id: u64, connection: Connection, peer: SocketAddr) {
     let caller = Caller::new(id, peer, connection.stream().clone());
-    let mut session =
-        Box::new(Session { hub, connection, caller, attached: Vec::with_capacity(1), doubt: None });
+    // Most call one object only: for more, a push makes room for four.
+    let attached = Vec::with_capacity(1);
+    let mut session = Box::new(Session { hub, connection, caller, attached, doubt: None });
     if let Err(error) = session.run() {
         // A client that is killed is nothing to report, and after a stop all connections end.
         let usual = matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);

@@ -64,19 +64,17 @@ impl<'a> Request<'a> {
         let root = walker.walk(&frame).map_err(|error| format!("UnpicklingError: {error}"))?;
         let walker: &'a Walker = walker;
         let shape = || format!("ValueError: {SHAPE}");
-        let name = |span| {
-            let text = match &frame {
-                Frame::Small(bytes) => walker.text(bytes, span)?.into(),
-                large => walker.text(large, span)?.to_owned().into(),
-            };
-            Some(text).filter(|text: &Cow<'a, str>| text.len() <= MAX_NAME)
+        let short = |text: &&str| text.len() <= MAX_NAME;
+        let name = |span| match &frame {
+            Frame::Small(bytes) => walker.text(bytes, span).filter(short).map(Cow::Borrowed),
+            large => walker.text(large, span).filter(short).map(|text| Cow::Owned(text.to_owned())),
         };
         let &[ident, method, args, kwargs] = walker.sequence(&frame, root).ok_or_else(shape)? else {
             return Err(shape());
         };
         let (args, kwargs) =
             walker.sequence(&frame, args).zip(walker.pairs(&frame, kwargs)).ok_or_else(shape)?;
-        if !kwargs.iter().step_by(2).all(|&span| name(span).is_some()) {
+        if !kwargs.iter().step_by(2).all(|&span| walker.text(&frame, span).is_some_and(|name| short(&name))) {
             return Err(shape());
         }
         let method = name(method).ok_or_else(shape)?;

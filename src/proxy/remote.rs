@@ -137,12 +137,18 @@ impl Remote {
         // Python sends its process's and thread's name; it helps to tell clients apart.
         let name = thread::current().name().unwrap_or("netq").to_owned();
         dispatch(&mut connection, "accept_connection", &[name.into()], Some(CONNECT))?;
+        // A call of an object may wait for ever.
+        wait_at_most(&connection, None, "accept_connection")?;
         Ok(connection)
     }
 
     pub(super) fn connect_and_accept(&self) -> Result<Connection, Error> {
         self.accept(self.connect(CONNECT)?)
     }
+}
+
+fn wait_at_most(connection: &Connection, patience: Option<Duration>, method: &str) -> Result<(), Error> {
+    connection.stream().set_read_timeout(patience).map_err(|error| lost(method, error))
 }
 
 /// Calls one of the server's own methods, and waits for its reply as long as that.
@@ -152,15 +158,10 @@ fn dispatch(
     args: &[Value],
     patience: Option<Duration>,
 ) -> Result<Value, Error> {
-    let wait_at_most = |connection: &Connection, patience| {
-        connection.stream().set_read_timeout(patience).map_err(|error| lost(method, error))
-    };
     let request = encode_request(None, method, args, &[]);
-    wait_at_most(connection, patience)?;
+    wait_at_most(connection, patience, method)?;
     let reply =
         exchange(connection, &mut Walker::new(), &request).map_err(|failure| failure.into_error(method))?;
-    // A call of an object may wait for ever.
-    wait_at_most(connection, None)?;
     match reply {
         Reply::Return(value) => Ok(value),
         other => Err(into_error(other)),
@@ -247,22 +248,37 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_server_that_is_frozen_does_not_keep_its_client() {
+    /// A server for one connection, which gives each request that answer, or none, until its client leaves.
+    fn server(answer: Option<&'static [u8]>) -> (Remote, thread::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let frozen = thread::spawn(move || {
+        let server = thread::spawn(move || {
             let stream = Arc::new(listener.accept().unwrap().0);
             let mut connection =
                 Stranger::new(stream, CONNECT).unwrap().welcome(&AuthKey::new(b"k"), 1000).unwrap();
-            // Reads the request, and then waits for the client to leave.
-            while let Ok(Some(_)) = connection.receive() {}
+            while let Ok(Some(_)) = connection.receive() {
+                answer.into_iter().for_each(|answer| connection.send(&[answer]).unwrap());
+            }
         });
-        let mut connection =
-            Remote::new(address, AuthKey::new(b"k"), Retry::default()).connect(CONNECT).unwrap();
+        (Remote::new(address, AuthKey::new(b"k"), Retry::default()), server)
+    }
+
+    #[test]
+    fn a_server_that_is_frozen_does_not_keep_its_client() {
+        let (remote, frozen) = server(None);
+        let mut connection = remote.connect(CONNECT).unwrap();
         let error = dispatch(&mut connection, "stat", &[], Some(Duration::from_millis(30))).unwrap_err();
         assert!(error.to_string().ends_with("the hub does not answer: is it frozen?"), "{error}");
         drop(connection);
         frozen.join().unwrap();
+    }
+
+    #[test]
+    fn a_call_of_an_object_may_wait_for_ever() {
+        let (remote, server) = server(Some(b"\x80\x04\x8c\x07#RETURNN\x86."));
+        let connection = remote.connect_and_accept().unwrap();
+        assert_eq!(connection.stream().read_timeout().unwrap(), None);
+        drop(connection);
+        server.join().unwrap();
     }
 }
