@@ -11,8 +11,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use netq::Options;
 use netq::pickle::Value;
+use netq::{Options, QueueProxy};
 use support::process::{Process, eventually, hear, say, status};
 use support::*;
 
@@ -55,6 +55,16 @@ fn be_a_crowd(address: SocketAddr) {
 /// Descriptors for a crowd, and some more.
 const ROOM: Option<u32> = Some(CROWD as u32 + 200);
 
+/// A hub that has served something already, and the client that it served.
+fn warm_hub(environment: &[(&str, &str)]) -> (Process, SocketAddr, QueueProxy) {
+    let hub = Process::start_with("hub", None, ROOM, environment);
+    let address: SocketAddr = hub.line().parse().unwrap();
+    let mut worker = client(address).queue(TASKS).unwrap();
+    worker.put("warm").unwrap();
+    worker.get().unwrap();
+    (hub, address, worker)
+}
+
 /// A crowd that has come to the hub, and how many they are.
 fn crowd(address: SocketAddr) -> (Process, u64) {
     let crowd = Process::start_with("crowd", Some(address), ROOM, &[]);
@@ -69,11 +79,7 @@ fn leave(mut crowd: Process) {
 
 #[test]
 fn five_thousand_idle_workers_are_served_and_leave_nothing_behind() {
-    let hub = Process::start_with("hub", None, ROOM, &[]);
-    let address: SocketAddr = hub.line().parse().unwrap();
-    let mut worker = client(address).queue(TASKS).unwrap();
-    worker.put("warm").unwrap();
-    worker.get().unwrap();
+    let (hub, address, mut worker) = warm_hub(&[]);
     let (threads, memory) = (status(hub.id(), "Threads"), status(hub.id(), "VmRSS"));
 
     let begun = Instant::now();
@@ -130,11 +136,7 @@ fn what_stays_of_a_crowd_is_only_what_the_c_library_keeps() {
         return;
     }
     let tunables = "glibc.malloc.arena_max=1:glibc.pthread.stack_cache_size=0";
-    let hub = Process::start_with("hub", None, ROOM, &[("GLIBC_TUNABLES", tunables)]);
-    let address: SocketAddr = hub.line().parse().unwrap();
-    let mut worker = client(address).queue(TASKS).unwrap();
-    worker.put("warm").unwrap();
-    worker.get().unwrap();
+    let (hub, address, _worker) = warm_hub(&[("GLIBC_TUNABLES", tunables)]);
     let (threads, memory) = (status(hub.id(), "Threads"), status(hub.id(), "VmRSS"));
 
     let (crowd, _) = crowd(address);

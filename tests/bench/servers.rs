@@ -58,7 +58,7 @@ impl Server {
         Self::netq_at("netq", Path::new(env!("CARGO_BIN_EXE_netq")))
     }
 
-    /// The static binary, if the README's command has built one: in a folder that is named after the platform.
+    /// The static binary as the README's command has built it last, in a folder that is named after the platform.
     pub fn netq_static() -> Result<Self> {
         let target = Path::new(env!("CARGO_BIN_EXE_netq")).ancestors().nth(2).ok_or("no target folder")?;
         let is_platform = |path: &PathBuf| path.to_string_lossy().ends_with("-linux-gnu");
