@@ -1,6 +1,7 @@
 //! [`Pickled`]: one Python object as pickle code that stands on its own.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::error::PickleError;
 use super::extract::{KEEP_BUFFER, get};
@@ -14,7 +15,8 @@ use crate::memory::Buffer;
 /// objects are: no PROTO, FRAME and STOP, and the memo entries are numbered in the order in which
 /// they are defined (by MEMOIZE). So payloads can be put together into one pickle.
 ///
-/// Equality is that of the code: equal payloads are equal objects, but not the other way round.
+/// Equality is that of the code: equal payloads are equal objects, but not the other way round. A clone shares
+/// the code: it costs next to nothing, however large the object is.
 ///
 /// ```
 /// use netq::pickle::{Pickled, Value};
@@ -25,9 +27,11 @@ use crate::memory::Buffer;
 /// assert_eq!(payload.decode(), Value::List(vec![Value::Int(1)]));
 /// # Ok::<(), netq::pickle::PickleError>(())
 /// ```
+#[derive(Clone)]
 pub struct Pickled {
-    /// The code, and before and behind it what remains of the message that it came in.
-    buffer: Buffer,
+    /// The code, and before and behind it what remains of the message that it came in. Shared, because an item
+    /// that is being sent to a client is kept for the case that the client never reads it.
+    buffer: Arc<Buffer>,
     before: u32,
     behind: u32,
     memos: u32,
@@ -42,7 +46,7 @@ impl Pickled {
 
     /// Likewise, in a buffer that has so many more bytes before and behind it.
     pub(super) fn within(buffer: Buffer, (before, behind): (u32, u32), memos: u32, refers: bool) -> Self {
-        Pickled { buffer, before, behind, memos, refers }
+        Pickled { buffer: Arc::new(buffer), before, behind, memos, refers }
     }
 
     /// Takes a complete pickle, of any protocol from 0 to 5.
@@ -167,19 +171,6 @@ impl Pickled {
     }
 }
 
-impl Clone for Pickled {
-    fn clone(&self) -> Self {
-        Pickled {
-            // Not the message around it.
-            buffer: self.as_bytes().to_vec().into(),
-            before: 0,
-            behind: 0,
-            memos: self.memos,
-            refers: self.refers,
-        }
-    }
-}
-
 impl PartialEq for Pickled {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()
@@ -212,7 +203,7 @@ mod tests {
             let root = walker.walk(&message).unwrap();
             let payload = walker.extract_owned(message.into(), 0, root).unwrap();
             assert_eq!(payload.len(), 20_008);
-            let kept = payload.buffer.into_vec().capacity();
+            let kept = payload.buffer.capacity();
             assert!(kept <= 2 * 20_008, "{kept} bytes for {frames} frames");
         }
     }
