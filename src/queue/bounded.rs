@@ -101,9 +101,10 @@ impl<T> BoundedQueue<T> {
     /// ```
     pub fn get(&self, wait: Wait<'_>) -> Result<T, GetError> {
         let (mut state, next) = self.next(wait)?;
-        state.release(&next.item, Held { slot: true, weight: true });
+        state.release(&next.item, Held { slot: true, weight: true, lent: false });
         state.commit();
         self.wake_putters(&mut state);
+        self.wake_getters_at_the_end(&mut state);
         Ok(next.item)
     }
 
@@ -133,6 +134,28 @@ impl<T> BoundedQueue<T> {
         let (state, next) = self.next(wait)?;
         drop(state);
         Ok(Taken::new(Arc::clone(self), next))
+    }
+
+    /// Takes out an item that has come back and waits to be got again, wherever it stands: somebody has finished it
+    /// after all. `None` if no item of this [number](Taken::number) has come back, or it is out again.
+    ///
+    /// ```
+    /// # use netq::queue::{BoundedQueue, Wait};
+    /// let queue = BoundedQueue::new(0);
+    /// queue.try_put("job").unwrap();
+    /// let taken = queue.take(Wait::forever()).unwrap();
+    /// let number = taken.number();
+    /// assert_eq!(queue.remove(number), None);
+    /// drop(taken);
+    /// assert_eq!(queue.remove(number), Some("job"));
+    /// assert!(queue.is_empty());
+    /// ```
+    pub fn remove(&self, number: u64) -> Option<T> {
+        let mut state = self.lock();
+        let removed = state.remove(number);
+        self.wake_putters(&mut state);
+        self.wake_getters_at_the_end(&mut state);
+        removed
     }
 
     /// One item that was put is done. At the last one, [`join`](Self::join) ends. Python: `task_done`.

@@ -197,7 +197,7 @@ mod tests {
         let stats = queue.stats();
         assert_eq!((stats.len, stats.out, stats.reserved, stats.returned), (3, 0, 0, 0));
         let five = queue.take(Wait::not_at_all()).unwrap();
-        assert_eq!((*five, five.returns()), (5, 0), "it was never handed out");
+        assert_eq!((*five, five.attempts()), (5, 0), "it was never handed out");
         drop(five);
         assert_eq!((take(9, 5), take(9, 10), take(1, 0)), (vec![5], vec![20], vec![1]));
     }

@@ -46,7 +46,7 @@ impl<T> BoundedQueue<T> {
             if let Some(next) = state.take() {
                 return Ok((state, next));
             }
-            if state.is_shut_down() {
+            if state.is_exhausted() {
                 return Err(GetError::ShutDown);
             }
             state = match self.pause(state, Until::NotEmpty, &mut patience) {
@@ -99,12 +99,28 @@ impl<T> BoundedQueue<T> {
         state.putters.wake(count, &self.not_full);
     }
 
+    /// A step after which there may be room for others, or nothing more to come.
+    pub(super) fn lock_and_wake_putters(&self, step: impl FnOnce(&mut State<T>)) {
+        let mut state = self.lock();
+        step(&mut state);
+        self.wake_putters(&mut state);
+        self.wake_getters_at_the_end(&mut state);
+    }
+
+    /// The last item that could have come back is gone for good: getters need not wait for it any more.
+    pub(super) fn wake_getters_at_the_end(&self, state: &mut State<T>) {
+        if state.is_exhausted() {
+            state.getters.wake_all(&self.not_empty);
+        }
+    }
+
     /// An item came back: to a getter, or out of a closed queue for good.
     pub(super) fn put_back(&self, back: Numbered<T>, held: Held) {
         let mut state = self.lock();
         let discarded = state.put_back(back, held);
         if discarded.is_some() {
             self.wake_joiners(&mut state);
+            self.wake_getters_at_the_end(&mut state);
         } else {
             state.getters.wake(1, &self.not_empty);
         }

@@ -34,8 +34,8 @@ pub struct Limits<T> {
 pub(super) struct Numbered<T> {
     /// Its place among all items: the numbers follow the order of the puts.
     pub number: u64,
-    /// How often it has come back.
-    pub returns: u32,
+    /// How often work on it was begun and not finished.
+    pub attempts: u32,
     pub item: T,
 }
 
@@ -46,6 +46,8 @@ pub(super) struct Held {
     pub slot: bool,
     /// Its weight, of `max_weight`.
     pub weight: bool,
+    /// It is at a consumer who may never finish it: while the queue drains, getters wait for what becomes of it.
+    pub lent: bool,
 }
 
 /// What a thread sleeps for.
@@ -76,6 +78,7 @@ pub(super) struct State<T> {
     phase: Phase,
     unfinished: usize,
     out: usize,
+    lent: usize,
     reserved: usize,
     weight: usize,
     puts: u64,
@@ -101,6 +104,7 @@ impl<T> State<T> {
             phase: Phase::Open,
             unfinished: 0,
             out: 0,
+            lent: 0,
             reserved: 0,
             weight: 0,
             puts: 0,
@@ -120,6 +124,16 @@ impl<T> State<T> {
 
     pub fn is_shut_down(&self) -> bool {
         self.phase != Phase::Open
+    }
+
+    /// Whether no item can be got any more. What is lent, or not handed over yet, may come back, and then somebody
+    /// must be there for it.
+    pub fn is_exhausted(&self) -> bool {
+        match self.phase {
+            Phase::Open => false,
+            Phase::Draining => self.len() == 0 && self.lent == 0 && self.reserved == 0,
+            Phase::Closed => true,
+        }
     }
 
     pub fn unfinished(&self) -> usize {
@@ -182,8 +196,8 @@ impl<T> State<T> {
     /// The next item, out of the queue with its slot reserved.
     pub fn take(&mut self) -> Option<Numbered<T>> {
         let next = match self.returned.pop_first() {
-            Some((number, (item, returns))) => Numbered { number, returns, item },
-            None => self.backlog.pop().map(|(number, item)| Numbered { number, returns: 0, item })?,
+            Some((number, (item, attempts))) => Numbered { number, attempts, item },
+            None => self.backlog.pop().map(|(number, item)| Numbered { number, attempts: 0, item })?,
         };
         self.out += 1;
         self.reserved += 1;
@@ -194,7 +208,22 @@ impl<T> State<T> {
     pub fn untake(&mut self, next: Numbered<T>) {
         self.out -= 1;
         self.reserved -= 1;
-        self.returned.insert(next.number, (next.item, next.returns));
+        self.returned.insert(next.number, (next.item, next.attempts));
+    }
+
+    /// An item that has come back and waits again leaves for good: the one with this number.
+    pub fn remove(&mut self, number: u64) -> Option<T> {
+        let (item, _) = self.returned.remove(&number)?;
+        self.weight = self.weight.saturating_sub(self.weigh(&item));
+        self.gets += 1;
+        Some(item)
+    }
+
+    /// An item that is out stays there for longer, and keeps its weight but no slot.
+    pub fn lend(&mut self, held: &mut Held) {
+        self.reserved -= usize::from(held.slot);
+        self.lent += usize::from(!held.lent);
+        *held = Held { slot: false, lent: true, ..*held };
     }
 
     /// An item that is out gives up what it still holds.
@@ -204,6 +233,9 @@ impl<T> State<T> {
         }
         if held.weight {
             self.weight = self.weight.saturating_sub(self.weigh(item));
+        }
+        if held.lent {
+            self.lent -= 1;
         }
     }
 
@@ -227,9 +259,12 @@ impl<T> State<T> {
         if !held.weight {
             self.weight = self.weight.saturating_add(self.weigh(&back.item));
         }
+        if held.lent {
+            self.lent -= 1;
+        }
         self.out -= 1;
         self.returns += 1;
-        self.returned.insert(back.number, (back.item, back.returns.saturating_add(1)));
+        self.returned.insert(back.number, (back.item, back.attempts));
         None
     }
 

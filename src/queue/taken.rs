@@ -36,7 +36,7 @@ pub struct Taken<T> {
 
 impl<T> Taken<T> {
     pub(super) fn new(queue: Arc<BoundedQueue<T>>, item: Numbered<T>) -> Self {
-        Self { queue, item: Some(item), held: Held { slot: true, weight: true } }
+        Self { queue, item: Some(item), held: Held { slot: true, weight: true, lent: false } }
     }
 
     fn item(&self) -> &Numbered<T> {
@@ -51,6 +51,7 @@ impl<T> Taken<T> {
         state.release(&self.item().item, self.held);
         state.commit();
         self.queue.wake_putters(&mut state);
+        self.queue.wake_getters_at_the_end(&mut state);
         drop(state);
         // Cannot fail: see the field.
         self.item.take().expect("a guard has its item until it ends").item
@@ -73,51 +74,74 @@ impl<T> Taken<T> {
     /// assert_eq!(queue.len(), 2);
     /// ```
     pub fn release_slot(&mut self) {
-        self.release(self.held);
-    }
-
-    /// Give the slot to whoever waits to put, but not the weight: for an item that stays out for long and in
-    /// memory, where the bound on weight is one on memory. Does nothing the second time.
-    ///
-    /// ```
-    /// # use netq::queue::{BoundedQueue, Limits, Wait};
-    /// let queue = BoundedQueue::with_limits(Limits { maxsize: 1, max_weight: Some(9), weigh: |n| *n });
-    /// queue.try_put(5).unwrap();
-    /// let mut taken = queue.take(Wait::forever()).unwrap();
-    /// taken.release_slot_keep_weight();
-    /// assert!(queue.try_put(5).is_err());
-    /// assert!(queue.try_put(4).is_ok());
-    /// # drop(taken);
-    /// ```
-    pub fn release_slot_keep_weight(&mut self) {
-        self.release(Held { weight: false, ..self.held });
-    }
-
-    fn release(&mut self, what: Held) {
+        let what = Held { lent: false, ..self.held };
         if what.slot || what.weight {
-            let mut state = self.queue.lock();
-            state.release(&self.item().item, what);
-            self.queue.wake_putters(&mut state);
-            drop(state);
-            self.held = Held { slot: self.held.slot && !what.slot, weight: self.held.weight && !what.weight };
+            let item = &self.item().item;
+            self.queue.lock_and_wake_putters(|state| state.release(item, what));
+            self.held = Held { slot: false, weight: false, ..self.held };
         }
     }
 
-    /// How often this item has come back before: 0 for one that is out for the first time. An item that
-    /// keeps coming back may be what kills its consumers.
+    /// The item is at somebody who may take long, or never finish it: gives its slot to whoever waits to put, but
+    /// not the weight, because it stays in memory, where the bound on weight is one on memory. While it is lent, a
+    /// queue that was shut down lets its getters wait: it may come back. Does nothing the second time.
+    ///
+    /// ```
+    /// # use netq::queue::{BoundedQueue, GetError, Limits, Wait};
+    /// let queue = BoundedQueue::with_limits(Limits { maxsize: 1, max_weight: Some(9), weigh: |n| *n });
+    /// queue.try_put(5).unwrap();
+    /// let mut taken = queue.take(Wait::forever()).unwrap();
+    /// taken.lend();
+    /// assert!(queue.try_put(5).is_err());
+    /// assert!(queue.try_put(4).is_ok());
+    /// queue.shutdown(false);
+    /// assert_eq!(queue.try_get(), Ok(4));
+    /// assert_eq!(queue.try_get(), Err(GetError::Empty));
+    /// drop(taken);
+    /// assert_eq!(queue.try_get(), Ok(5));
+    /// assert_eq!(queue.try_get(), Err(GetError::ShutDown));
+    /// ```
+    pub fn lend(&mut self) {
+        self.queue.lock_and_wake_putters(|state| state.lend(&mut self.held));
+    }
+
+    /// The work on it was begun and not finished: puts it back in its place, and counts the attempt.
     ///
     /// ```
     /// # use netq::queue::{BoundedQueue, Wait};
     /// # let queue = BoundedQueue::new(0);
     /// # queue.try_put("job").unwrap();
     /// let taken = queue.take(Wait::forever()).unwrap();
-    /// assert_eq!(taken.returns(), 0);
-    /// drop(taken);
-    /// assert_eq!(queue.take(Wait::forever()).unwrap().returns(), 1);
+    /// assert_eq!(taken.attempts(), 0);
+    /// taken.fail();
+    /// assert_eq!(queue.take(Wait::forever()).unwrap().attempts(), 1);
+    /// ```
+    pub fn fail(mut self) {
+        if let Some(item) = &mut self.item {
+            item.attempts = item.attempts.saturating_add(1);
+        }
+    }
+
+    /// Its number among the items of its queue: they are counted from 0 in the order of the puts, and no number is
+    /// given twice.
+    ///
+    /// ```
+    /// # use netq::queue::{BoundedQueue, Wait};
+    /// # let queue = BoundedQueue::new(0);
+    /// queue.put_many(&mut ["a", "b"].into(), Wait::forever()).unwrap();
+    /// assert_eq!(queue.take(Wait::forever()).unwrap().commit(), "a");
+    /// assert_eq!(queue.take(Wait::forever()).unwrap().number(), 1);
     /// ```
     #[must_use]
-    pub fn returns(&self) -> u32 {
-        self.item().returns
+    pub fn number(&self) -> u64 {
+        self.item().number
+    }
+
+    /// How often work on this item was begun and not finished, as far as [`fail`](Self::fail) has told. An item
+    /// that keeps failing may be what kills its consumers.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.item().attempts
     }
 }
 
@@ -141,7 +165,8 @@ impl<T: fmt::Debug> fmt::Debug for Taken<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Taken")
             .field("item", &**self)
-            .field("returns", &self.returns())
+            .field("number", &self.number())
+            .field("attempts", &self.attempts())
             .finish_non_exhaustive()
     }
 }
@@ -184,7 +209,7 @@ mod tests {
         let (zero, one, two) = (take(&queue), take(&queue), take(&queue));
         drop(two);
         let two = take(&queue);
-        assert_eq!((*two, two.returns()), (2, 1));
+        assert_eq!((*two, two.number()), (2, 2));
         drop(one);
         drop(two);
         assert_eq!(take(&queue).commit(), 1);
@@ -193,10 +218,13 @@ mod tests {
     }
 
     #[test]
-    fn an_item_knows_how_often_it_came_back() {
+    fn an_item_knows_how_often_it_failed_and_what_was_only_given_back_does_not_count() {
         let queue = full_of([7]);
-        for n in 0..5 {
-            assert_eq!(take(&queue).returns(), n);
+        drop(take(&queue));
+        for n in 0..4 {
+            let taken = take(&queue);
+            assert_eq!((taken.number(), taken.attempts()), (0, n));
+            taken.fail();
         }
         assert_eq!((queue.stats().returned, queue.stats().gets), (5, 0));
     }
@@ -243,19 +271,19 @@ mod tests {
         queue.try_put(4).unwrap();
         for _ in 0..2 {
             let mut taken = queue.take(Wait::not_at_all()).unwrap();
-            taken.release_slot_keep_weight();
-            taken.release_slot_keep_weight();
+            taken.lend();
+            taken.lend();
             assert_eq!((queue.stats().weight, queue.stats().reserved), (4, 0));
             assert_eq!(queue.try_put(3), Err(PutError::Full(3)));
             drop(taken);
             assert_eq!((queue.len(), queue.stats().weight), (1, 4));
         }
         let mut taken = queue.take(Wait::not_at_all()).unwrap();
-        taken.release_slot_keep_weight();
+        taken.lend();
         queue.try_put(2).unwrap();
         assert_eq!((queue.stats().weight, taken.commit(), queue.stats().weight), (6, 4, 2));
         let mut taken = queue.take(Wait::not_at_all()).unwrap();
-        taken.release_slot_keep_weight();
+        taken.lend();
         taken.release_slot();
         assert_eq!((queue.stats().weight, taken.commit(), queue.stats().weight), (0, 2, 0));
     }
@@ -288,9 +316,47 @@ mod tests {
         let queue = full_of([1]);
         let taken = take(&queue);
         queue.shutdown(false);
-        assert_eq!(queue.try_get(), Err(GetError::ShutDown));
+        assert_eq!(queue.try_get(), Err(GetError::Empty), "it may come back");
         drop(taken);
         assert_eq!(drain(&queue), [1]);
+        assert_eq!(queue.try_get(), Err(GetError::ShutDown));
+    }
+
+    #[test]
+    fn getters_of_a_queue_that_was_shut_down_wait_for_what_is_lent() {
+        let queue = full_of([1, 2]);
+        let (mut one, mut two) = (take(&queue), take(&queue));
+        one.lend();
+        two.lend();
+        queue.shutdown(false);
+        thread::scope(|scope| {
+            let getters = [(); 2].map(|()| scope.spawn(|| woken(|wait| queue.get(wait))));
+            eventually("asleep", || queue.stats().waiting_getters == 2);
+            drop(one);
+            eventually("it is got", || queue.stats().gets == 1);
+            assert_eq!(two.commit(), 2);
+            let mut got = getters.map(|getter| getter.join().unwrap());
+            got.sort_unstable_by_key(|got| got.is_err());
+            assert_eq!(got, [Ok(1), Err(GetError::ShutDown)]);
+        });
+    }
+
+    #[test]
+    fn an_item_that_came_back_can_be_finished_where_it_waits() {
+        let limits = Limits { maxsize: 0, max_weight: Some(10), weigh: |n: &i32| *n as usize };
+        let queue = BoundedQueue::with_limits(limits);
+        queue.put_many(&mut [4, 6].into(), Wait::not_at_all()).unwrap();
+        let taken = queue.take(Wait::not_at_all()).unwrap();
+        assert_eq!(queue.remove(0), None, "it is out");
+        drop(taken);
+        thread::scope(|scope| {
+            let putter = scope.spawn(|| woken(|wait| queue.put(3, wait)));
+            eventually("asleep", || queue.stats().waiting_putters == 1);
+            assert_eq!(queue.remove(0), Some(4));
+            assert_eq!(putter.join().unwrap(), Ok(()));
+        });
+        assert_eq!((queue.remove(0), queue.remove(1)), (None, None), "gone; and still in the backlog");
+        assert_eq!(drain(&queue), [6, 3]);
     }
 
     #[test]

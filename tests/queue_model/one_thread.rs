@@ -11,7 +11,7 @@ use crate::{Item, Rng, check, limits, seeds};
 struct Model {
     maxsize: usize,
     max_weight: usize,
-    /// In the order of the puts: item, how often it came back.
+    /// In the order of the puts: item, how often it failed.
     queue: BTreeMap<usize, (Item, u32)>,
     weight: usize,
     reserved: usize,
@@ -38,7 +38,8 @@ impl Model {
     }
 
     fn take(&mut self) -> Result<(Item, u32), GetError> {
-        let empty = if self.shut_down.is_some() { GetError::ShutDown } else { GetError::Empty };
+        let exhausted = self.shut_down == Some(true) || self.shut_down.is_some() && self.reserved == 0;
+        let empty = if exhausted { GetError::ShutDown } else { GetError::Empty };
         let (_, next) = self.queue.pop_first().ok_or(empty)?;
         self.reserved += 1;
         Ok(next)
@@ -61,7 +62,7 @@ impl Model {
         self.weight -= item.weight;
     }
 
-    fn put_back(&mut self, item: Item, returns: u32, has_slot: bool) {
+    fn put_back(&mut self, item: Item, attempts: u32, has_slot: bool) {
         if has_slot {
             self.release(item);
         }
@@ -69,7 +70,7 @@ impl Model {
             self.unfinished = self.unfinished.saturating_sub(1);
         } else {
             self.weight += item.weight;
-            self.queue.insert(item.number, (item, returns + 1));
+            self.queue.insert(item.number, (item, attempts));
         }
     }
 
@@ -156,7 +157,7 @@ fn one_thread(seed: u64, trace: &RefCell<Vec<&'static str>>) {
             }
             "take" => match (queue.take(now), model.take()) {
                 (Ok(taken), Ok(expected)) => {
-                    assert_eq!((*taken, taken.returns()), expected);
+                    assert_eq!((*taken, taken.attempts()), expected);
                     guards.push((taken, true));
                 }
                 (taken, expected) => assert_eq!(taken.err(), expected.err()),
@@ -166,7 +167,7 @@ fn one_thread(seed: u64, trace: &RefCell<Vec<&'static str>>) {
                 let max_weight = rng.pick(&[0, 5, 10, usize::MAX]);
                 let expected = model.take_many(max, max_weight);
                 let taken = queue.take_many(max, max_weight, now).unwrap_or_default();
-                assert_eq!(taken.iter().map(|t| (**t, t.returns())).collect::<Vec<_>>(), expected);
+                assert_eq!(taken.iter().map(|t| (**t, t.attempts())).collect::<Vec<_>>(), expected);
                 guards.extend(taken.into_iter().map(|taken| (taken, true)));
             }
             "shutdown" if rng.one_in(20) => {
@@ -182,8 +183,9 @@ fn one_thread(seed: u64, trace: &RefCell<Vec<&'static str>>) {
             "drop" => {
                 let (taken, has_slot) = guards.swap_remove(rng.below(guards.len()));
                 bounds_hold &= has_slot;
-                model.put_back(*taken, taken.returns(), has_slot);
-                drop(taken);
+                let fails = rng.one_in(2);
+                model.put_back(*taken, taken.attempts() + u32::from(fails), has_slot);
+                if fails { taken.fail() } else { drop(taken) }
             }
             "commit" => {
                 let (taken, has_slot) = guards.swap_remove(rng.below(guards.len()));
