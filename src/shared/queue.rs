@@ -201,10 +201,11 @@ impl SharedQueue {
             .map_err(|_| Exception::value_error("'count' must be a non-negative number"))?;
         let finished = match &self.ledger {
             None => count,
-            Some(ledger) => ledger.done(call.caller().id(), count).ok_or_else(|| {
+            Some(ledger) => ledger.done(call.caller().id(), count, &self.queue).ok_or_else(|| {
                 Exception::value_error(
-                    "task_done() called too many times: this connection has not so many items of this queue, \
-                     which delivers again what is not done. Call it from the thread that got the item",
+                    "task_done() called too many times: this connection's latest get() or get_many() has not so \
+                     many unfinished items. This queue delivers again what is not done: call task_done() after \
+                     each get(), in the thread that got the item; to take several first, use get_many()",
                 )
             })?,
         };
@@ -270,15 +271,15 @@ impl Shared for SharedQueue {
             return Some(answer);
         };
         // As in Python, who has got an item leaves room for another; but this one stays in memory.
-        answer.items_mut().iter_mut().for_each(Taken::release_slot_keep_weight);
+        answer.items_mut().iter_mut().for_each(Taken::lend);
         ledger.lend(caller.id(), answer.into_items());
         None
     }
 
-    fn disconnected(&self, caller: &Caller) {
-        if let Some(ledger) = &self.ledger {
-            ledger.ended(caller.id(), &self.queue);
-        }
+    fn disconnected(&self, caller: &Caller) -> Option<String> {
+        let count = self.ledger.as_ref()?.ended(caller.id(), &self.queue);
+        let items = if count == 1 { "item" } else { "items" };
+        (count > 0).then(|| format!("left with {count} {items} for which it had not called task_done()"))
     }
 
     fn stats(&self) -> Vec<(&'static str, Value)> {
