@@ -183,11 +183,23 @@ impl Session<'_> {
         stream.set_read_timeout(Some(DOUBT))?;
         let sign = stream.peek(&mut [0]);
         stream.set_read_timeout(None)?;
-        let has_sent = matches!(sign, Ok(count) if count > 0);
-        if has_sent || sign.is_err_and(|error| is_timeout(&error)) {
-            self.settle(true);
+        match sign {
+            // The end of the stream is looked at where it is read.
+            Ok(0) => Ok(()),
+            Ok(_) => {
+                self.settle(true);
+                Ok(())
+            }
+            Err(error) if is_timeout(&error) => {
+                self.settle(true);
+                Ok(())
+            }
+            // The only answer there is: a socket tells of its error once, and then reads as one that has ended.
+            Err(error) => {
+                self.settle(false);
+                Err(error)
+            }
         }
-        Ok(())
     }
 
     fn reply(&mut self, outcome: Outcome) -> io::Result<()> {
@@ -231,8 +243,11 @@ impl Drop for Session<'_> {
     /// Also when an object's method panicked: then the panic ends this connection and no other.
     fn drop(&mut self) {
         for ident in self.attached.drain(..) {
-            if let Some(object) = self.hub.objects.detach(&ident) {
-                object.disconnected(&self.caller);
+            let line = self.hub.objects.detach(&ident).and_then(|object| object.disconnected(&self.caller));
+            if let Some(line) = line
+                && !self.hub.is_stopping()
+            {
+                self.hub.log(self.caller.address(), format_args!("'{ident}': {line}"));
             }
         }
     }

@@ -81,9 +81,11 @@ pub trait Shared: Send + Sync {
         Some(answer)
     }
 
-    /// Called when a connection that has called this object ends, however it ends.
-    fn disconnected(&self, caller: &Caller) {
+    /// Called when a connection that has called this object ends, however it ends. May return a line for the
+    /// hub's log, which names the peer and the object itself.
+    fn disconnected(&self, caller: &Caller) -> Option<String> {
         let _ = caller;
+        None
     }
 
     /// Figures for `netq stat`, by name.
