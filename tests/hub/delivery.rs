@@ -74,21 +74,70 @@ fn what_a_worker_was_not_done_with_is_delivered_again_and_then_given_up() {
     let mut worker = hub.queue("get_careful_queue").unwrap();
     assert_eq!(worker.get().unwrap(), 0.into());
     assert_eq!(worker.get().unwrap(), 1.into());
-    worker.task_done().unwrap(); // the oldest: 0
+    worker.task_done().unwrap(); // of the latest get: 1
+    let error = worker.task_done().unwrap_err().to_string();
+    assert!(error.contains("this connection's latest get()"), "{error}");
     drop(worker);
-    until("what it had is back", || boss.qsize().unwrap() == 2);
+    until("what it had skipped is back", || boss.qsize().unwrap() == 2);
     for _ in 0..2 {
         let mut worker = hub.queue("get_careful_queue").unwrap();
-        assert_eq!(worker.get().unwrap(), 1.into());
+        assert_eq!(worker.get().unwrap(), 0.into());
         drop(worker);
         until("it let go", || figure(&hub, "get_careful_queue", "out") == 0);
     }
-    assert_eq!(hub.queue("get_careful_queue_dead").unwrap().get().unwrap(), 1.into());
+    assert_eq!(hub.queue("get_careful_queue_dead").unwrap().get().unwrap(), 0.into());
     assert_eq!(boss.get().unwrap(), 2.into());
     boss.task_done().unwrap();
     boss.join().unwrap();
-    let error = boss.task_done().unwrap_err().to_string();
-    assert!(error.contains("this connection has not so many items"), "{error}");
+    assert!(boss.task_done().is_err());
+}
+
+#[test]
+fn a_queue_that_was_shut_down_sends_nobody_home_before_the_last_item_is_done() {
+    let hub = hub(Options::default());
+    let mut boss = hub.queue("get_careful_queue").unwrap();
+    boss.put("job").unwrap();
+    let mut mortal = hub.queue("get_careful_queue").unwrap();
+    assert_eq!(mortal.get().unwrap(), "job".into());
+    boss.shutdown(false).unwrap();
+    thread::scope(|scope| {
+        let workers = [(); 2].map(|()| {
+            let mut worker = hub.queue("get_careful_queue").unwrap();
+            scope.spawn(move || match worker.get() {
+                Ok(item) => {
+                    worker.task_done().unwrap();
+                    Some(item)
+                }
+                Err(Error::ShutDown) => None,
+                Err(error) => panic!("{error}"),
+            })
+        });
+        until("both wait", || figure(&hub, "get_careful_queue", "waiting_getters") == 2);
+        drop(mortal);
+        let mut got = workers.map(|worker| worker.join().unwrap());
+        got.sort_unstable_by_key(Option::is_none);
+        assert_eq!(got, [Some("job".into()), None]);
+    });
+    boss.join().unwrap();
+}
+
+#[test]
+fn a_large_item_whose_reply_was_not_read_goes_back_too() {
+    let hub = hub(Options::default());
+    let mut queue = tasks(&hub);
+    // All of it fits into the sockets' buffers: the hub has written the reply when the client dies.
+    let item = "x".repeat(100_000);
+    queue.put(item.as_str()).unwrap();
+    let mut victim = Raw::new(&hub);
+    victim.send("get_task_queue".into(), "get", vec![]);
+    until("the reply was written", || {
+        let taken = figure(&hub, "get_task_queue", "out") == 1;
+        // The slot of an item is free once its reply was written.
+        taken && !queue.is_full().unwrap() && figure(&hub, "get_task_queue", "bytes") == 0
+    });
+    victim.die_with_a_reply_unread();
+    until("the item is back", || queue.qsize().unwrap() == 1);
+    assert_eq!(queue.get().unwrap(), item.as_str().into());
 }
 
 #[test]

@@ -30,12 +30,12 @@ struct Finished {
     perhaps: Vec<i64>,
 }
 
-/// One client: gets some items, is done with some of them, and leaves at some point.
+/// One client: gets some items a few times, each time is done with some of them and skips the others, and leaves
+/// at some point.
 fn come_and_go(hub: &str, rng: &mut Rng, finished: &mut Finished) {
     let mut connection = accepted(hub);
-    let get = request(Some("q"), "get", vec![false.into()]);
-    let mut has = Vec::new();
     for _ in 0..rng.below(4) {
+        let get = request(Some("q"), "get_many", vec![(1 + rng.below(3)).into(), false.into()]);
         connection.send(&[&get]).unwrap();
         match rng.below(8) {
             // It leaves before the reply, while the reply comes, with the reply unread, or in the middle.
@@ -45,22 +45,20 @@ fn come_and_go(hub: &str, rng: &mut Rng, finished: &mut Finished) {
             3 => return drop((&**connection.stream()).read(&mut vec![0; 1 + rng.below(40)])),
             _ => {}
         }
-        match reply(&mut connection) {
-            (kind, item) if kind == "#RETURN" => has.push(number(&item)),
-            _ => return,
+        let (kind, Value::List(has)) = reply(&mut connection) else { return };
+        assert_eq!(kind, "#RETURN");
+        let mut has = has.iter().map(number);
+        while has.len() > 0 && rng.below(4) > 0 {
+            let count = 1 + rng.below(has.len());
+            let done: Vec<i64> = has.by_ref().take(count).collect();
+            connection.send(&[&request(Some("q"), "task_done", vec![count.into()])]).unwrap();
+            if rng.below(4) == 0 {
+                finished.perhaps.extend(done);
+                return;
+            }
+            assert_eq!(reply(&mut connection), ("#RETURN".into(), Value::None));
+            finished.surely.extend(done);
         }
-    }
-    let mut has = has.into_iter();
-    while has.len() > 0 && rng.below(4) > 0 {
-        let count = 1 + rng.below(has.len());
-        let done: Vec<i64> = has.by_ref().take(count).collect();
-        connection.send(&[&request(Some("q"), "task_done", vec![count.into()])]).unwrap();
-        if rng.below(4) == 0 {
-            finished.perhaps.extend(done);
-            return;
-        }
-        assert_eq!(reply(&mut connection), ("#RETURN".into(), Value::None));
-        finished.surely.extend(done);
     }
 }
 
