@@ -26,7 +26,8 @@ shutdown`; what is in the queues then is gone. Prints `netq: listening on ADDR` 
 
 options of a queue, behind its name and a comma:
   redeliver             keep what a client got until its connection calls task_done(); when the connection
-                        ends, what is not done goes back to the front. Items can come twice, none is lost
+                        ends, what is not done goes back to the front. Items can come twice, none is lost.
+                        A program that never calls task_done() gets all its items back at its end
   lease=SECONDS         with redeliver: an item that is not done after this time goes back too
   attempts=N            with redeliver: an item that would be delivered again for more than the Nth time goes
                         to the queue NAME_dead instead, which is served too and has no bound at all
@@ -44,7 +45,7 @@ options:
                         A put that would pass its queue's share waits, as if the queue were full. Not in it:
                         NAME_dead, which never refuses, and the messages on their way
   --data-only           refuse items whose pickles can run code where they are loaded, such as instances of
-                        classes: workers are then safe from whoever may put
+                        classes. Data that only keeps a worker busy gets through
   --sha256-only         refuse HMAC-MD5, which is what Python 3.11 and older prove their key with
   --no-remote-shutdown  let no client stop the hub
   --quiet               no log lines on standard error
