@@ -78,7 +78,10 @@ struct Session<'h> {
 }
 
 struct Doubt {
-    answer: Answer,
+    /// What leaves its queue once the reply was read; what a queue keeps anyway, until it is done, is not here.
+    answer: Option<Answer>,
+    /// Whose answer it is.
+    object: Option<Arc<dyn Shared>>,
     since: Instant,
     large: bool,
 }
@@ -137,8 +140,9 @@ impl Session<'_> {
                 return Err(error);
             }
         };
-        if let Some(doubt) = self.doubt.take() {
-            doubt.answer.commit();
+        // Not by `settle`: the frame is still in the connection's buffer.
+        if let Some(answer) = self.doubt.take().and_then(|doubt| doubt.answer) {
+            answer.commit();
         }
         Ok(Some(match Request::parse(walker, frame) {
             Ok(request) => carry_out(self.hub, &mut self.attached, &self.caller, request),
@@ -165,10 +169,11 @@ impl Session<'_> {
 
     /// Items in doubt go for good, or, if the reply cannot have been read, back to their queues.
     fn settle(&mut self, read: bool) {
-        if let Some(doubt) = self.doubt.take()
-            && (read || doubt.since.elapsed() > DOUBT)
-        {
-            doubt.answer.commit();
+        let Some(Doubt { answer, object, since, .. }) = self.doubt.take() else { return };
+        if read || since.elapsed() > DOUBT {
+            answer.into_iter().for_each(Answer::commit);
+        } else if let Some(object) = object {
+            object.unread(&self.caller);
         }
     }
 
@@ -212,14 +217,13 @@ impl Session<'_> {
                     Answer::Item(item) => send_item(connection, item)?,
                     items => send_items(connection, items.items().iter().map(|item| &**item))?,
                 }
-                let rest = match object {
+                let answer = match &object {
                     Some(object) => object.delivered(&self.caller, answer),
                     None => Some(answer),
                 };
-                self.doubt = rest.map(|answer| {
-                    let large = answer.items().iter().map(|item| item.len()).sum::<usize>() > SMALL;
-                    Doubt { answer, since: Instant::now(), large }
-                });
+                let items = answer.as_ref().map(Answer::items).unwrap_or_default();
+                let large = items.iter().map(|item| item.len()).sum::<usize>() > SMALL;
+                self.doubt = Some(Doubt { answer, object, since: Instant::now(), large });
                 Ok(())
             }
             Outcome::Error(exception) => send_error(connection, &exception),

@@ -81,6 +81,12 @@ pub trait Shared: Send + Sync {
         Some(answer)
     }
 
+    /// Called when the caller's last answer from this object, whose items were [`delivered`](Self::delivered), has
+    /// turned out never to have been read: the connection was reset. [`disconnected`](Self::disconnected) follows.
+    fn unread(&self, caller: &Caller) {
+        let _ = caller;
+    }
+
     /// Called when a connection that has called this object ends, however it ends. May return a line for the
     /// hub's log, which names the peer and the object itself.
     fn disconnected(&self, caller: &Caller) -> Option<String> {

@@ -276,6 +276,12 @@ impl Shared for SharedQueue {
         None
     }
 
+    fn unread(&self, caller: &Caller) {
+        if let Some(ledger) = &self.ledger {
+            ledger.unread(caller.id());
+        }
+    }
+
     fn disconnected(&self, caller: &Caller) -> Option<String> {
         let count = self.ledger.as_ref()?.ended(caller.id(), &self.queue);
         let items = if count == 1 { "item" } else { "items" };

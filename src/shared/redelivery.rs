@@ -148,6 +148,11 @@ impl Ledger {
         Some(lent.into_iter().filter_map(finish).count())
     }
 
+    /// The connection has never read what its latest `get` was to give it: nothing of that was begun.
+    pub(super) fn unread(&self, connection: u64) {
+        self.lock().latest.remove(&connection);
+    }
+
     /// The connection has ended: what it was not done with goes back. Says how many items these were.
     pub(super) fn ended(&self, connection: u64, queue: &BoundedQueue<Pickled>) -> usize {
         let mut state = self.lock();
@@ -299,6 +304,18 @@ mod tests {
         take_all(3);
         ledger.ended(3, &queue); // 1 was begun again
         assert_eq!((rest(&queue), rest(&dead)), ("2 3".into(), "1".into()));
+    }
+
+    #[test]
+    fn a_reply_that_was_never_read_counts_no_attempt() {
+        let dead = BoundedQueue::new(0);
+        let dead_letters = Some(DeadLetters { attempts: 0, queue: dead.clone() });
+        let (queue, ledger) = (queue_of(2), Ledger::new(Redelivery { lease: None, dead_letters }));
+        ledger.lend(1, take(&queue));
+        ledger.lend(1, take(&queue));
+        ledger.unread(1);
+        assert_eq!(ledger.ended(1, &queue), 2);
+        assert_eq!((rest(&queue), rest(&dead)), ("1".into(), "0".into()), "0 was read, and skipped");
     }
 
     #[test]

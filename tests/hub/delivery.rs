@@ -141,6 +141,22 @@ fn a_large_item_whose_reply_was_not_read_goes_back_too() {
 }
 
 #[test]
+fn a_redelivered_item_whose_reply_was_never_read_is_no_attempt() {
+    let hub = hub(Options::default());
+    let mut boss = hub.queue("get_careful_queue").unwrap();
+    boss.put("job").unwrap();
+    // More often than its two attempts.
+    for _ in 0..5 {
+        let mut victim = Raw::new(&hub);
+        victim.send("get_careful_queue".into(), "get", vec![]);
+        victim.die_with_a_reply_unread();
+        until("it is back", || boss.qsize().unwrap() == 1);
+    }
+    assert_eq!(figure(&hub, "get_careful_queue_dead", "length"), 0);
+    assert_eq!(boss.get().unwrap(), "job".into());
+}
+
+#[test]
 fn several_are_done_at_once_or_none() {
     let hub = hub(Options::default());
     for name in ["get_task_queue", "get_careful_queue"] {
