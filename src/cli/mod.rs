@@ -63,7 +63,7 @@ NETQ_AUTHKEY, or --authkey KEY (which other users of the machine can see). The c
 --connect ADDR (default 127.0.0.1:8001).
 
 example:
-  head -c 32 /dev/urandom | base64 > key
+  (umask 077; head -c 32 /dev/urandom | base64 > key)
   netq serve --authkey-file key tasks:100 results &
   netq put tasks --authkey-file key 'hello, world'
   netq get tasks --authkey-file key

@@ -184,6 +184,11 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Whether an argument is given by this name.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.kwargs.iter().step_by(2).any(|&span| self.walker.text(&self.frame, span) == Some(name))
+    }
+
     /// An argument as a value, however large; what has no [`Value`] of its own comes as [`Value::Opaque`].
     ///
     /// # Errors

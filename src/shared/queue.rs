@@ -78,9 +78,11 @@ impl SharedQueue {
 
     fn put(&self, call: Call<'_>) -> Result<Answer, Exception> {
         let nowait = call.method() == "put_nowait";
+        // `queue.Queue` calls it item, `multiprocessing.Queue` obj.
+        let item = if call.names("obj") { "obj" } else { "item" };
         let [item, block, timeout] = match nowait {
-            true => call.bind(["item"], 1).map(|[item]| [item, None, None])?,
-            false => call.bind(["item", "block", "timeout"], 1)?,
+            true => call.bind([item], 1).map(|[item]| [item, None, None])?,
+            false => call.bind([item, "block", "timeout"], 1)?,
         };
         // Python looks at the timeout only where there is a bound.
         let timeout = timeout.filter(|_| self.maxsize > 0 || self.max_bytes.is_some());

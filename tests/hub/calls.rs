@@ -10,6 +10,17 @@ use netq::{Error, Options, Pickled, QueueProxy, Value};
 use crate::{figure, hub, tasks, until};
 
 #[test]
+fn an_item_can_be_put_by_the_name_that_either_of_pythons_queues_has_for_it() {
+    let hub = hub(Options::default());
+    let mut queue = tasks(&hub);
+    queue.proxy().call_with("put", &[], &[("obj", 1.into()), ("block", false.into())]).unwrap();
+    queue.proxy().call_with("put_nowait", &[], &[("item", 2.into())]).unwrap();
+    assert_eq!((queue.get().unwrap(), queue.get().unwrap()), (1.into(), 2.into()));
+    let both = queue.proxy().call_with("put", &[], &[("obj", 1.into()), ("item", 2.into())]).unwrap_err();
+    assert!(both.to_string().contains("unexpected keyword argument 'item'"), "{both}");
+}
+
+#[test]
 fn every_kind_of_value_comes_back_equal() {
     let hub = hub(Options::default());
     let mut queue = tasks(&hub);
