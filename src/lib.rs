@@ -29,6 +29,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `memory` | large buffers, and how they are freed |
+//! | `number` | numbers that are given once |
 //! | [`auth`] | challenge and response, for two peers that hold one key |
 //! | [`connection`] | frames over TCP, and the handshake that makes a connection of a stranger |
 //! | [`pickle`] | Python's serialization: spans, opaque payloads, values |
@@ -54,6 +55,7 @@ mod error;
 mod manager;
 mod memory;
 mod message;
+mod number;
 pub mod pickle;
 mod proxy;
 pub mod queue;

@@ -4,9 +4,10 @@ use std::hash::{BuildHasher, RandomState};
 #[cfg(unix)]
 use std::io::Read;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
+
+use crate::number::Numbers;
 
 /// Fills `bytes` with what nobody outside this process can predict.
 ///
@@ -15,10 +16,10 @@ use sha2::{Digest, Sha256};
 /// process has run out of descriptors.
 pub fn random_bytes(bytes: &mut [u8]) {
     static SEED: OnceLock<[u8; 64]> = OnceLock::new();
-    static NEXT: AtomicU64 = AtomicU64::new(0);
+    static NUMBERS: Numbers = Numbers::new();
     let seed = SEED.get_or_init(seed);
     for block in bytes.chunks_mut(32) {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = NUMBERS.next();
         let digest = Sha256::new().chain_update(seed).chain_update(number.to_le_bytes()).finalize();
         block.copy_from_slice(&digest[..block.len()]);
     }

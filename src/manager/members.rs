@@ -5,15 +5,18 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::number::Numbers;
 use crate::pickle::Value;
+
+/// The numbers of connections, of all servers of the process together: two of them, or one that was stopped and
+/// the next, may serve the same queue, which knows by these numbers alone who has which item.
+static NUMBERS: Numbers = Numbers::new();
 
 #[derive(Default)]
 struct State {
     /// Connections in their handshake. Numbers grow, so the first is the oldest.
     strangers: BTreeMap<u64, Arc<TcpStream>>,
     members: BTreeMap<u64, Arc<TcpStream>>,
-    /// The next connection's number.
-    next: u64,
     accepted: u64,
     refused: u64,
     evicted: u64,
@@ -31,8 +34,12 @@ pub(super) struct Members {
 
 impl Members {
     pub(super) fn new(max_connections: usize, max_strangers: usize) -> Self {
-        let state = Mutex::new(State { next: 1, ..State::default() });
-        Self { state, all_gone: Condvar::new(), max_connections, max_strangers: max_strangers.max(1) }
+        Self {
+            state: Mutex::default(),
+            all_gone: Condvar::new(),
+            max_connections,
+            max_strangers: max_strangers.max(1),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -53,8 +60,8 @@ impl Members {
         if full || state.strangers.len() >= self.max_strangers {
             evict_oldest(&mut state);
         }
-        let id = state.next;
-        state.next += 1;
+        // Under the lock, so that they grow as connections come.
+        let id = NUMBERS.next();
         state.accepted += 1;
         state.strangers.insert(id, stream.clone());
         Some(Membership { members: self.clone(), id })

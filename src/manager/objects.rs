@@ -1,11 +1,11 @@
 //! What a server serves: the registry of typeids, and the table of the objects made from it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::auth::random_bytes;
 use crate::message::{Call, Exception};
+use crate::number::Numbers;
 use crate::pickle::Value;
 use crate::shared::Shared;
 
@@ -38,8 +38,8 @@ struct Entry {
 pub(super) struct Objects {
     registry: Registry,
     live: RwLock<BTreeMap<String, Entry>>,
-    /// The number in the next ident.
-    next: AtomicU64,
+    /// The numbers in the idents of made objects.
+    numbers: Numbers,
     /// Part of the idents of made objects, so that a proxy from before a restart of the hub gets an error
     /// and not somebody else's queue.
     run: String,
@@ -58,7 +58,7 @@ impl Objects {
         let mut run = [0; 4];
         random_bytes(&mut run);
         let run = format!("{:08x}", u32::from_be_bytes(run));
-        Self { registry, live: RwLock::new(live), next: AtomicU64::new(1), run }
+        Self { registry, live: RwLock::new(live), numbers: Numbers::new(), run }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Entry>> {
@@ -83,7 +83,7 @@ impl Objects {
             }
             Registration::Factory(make) => {
                 let object = make(call)?;
-                let number = self.next.fetch_add(1, Ordering::Relaxed);
+                let number = self.numbers.next();
                 (format!("{typeid}-{number}-{}", self.run), object, false)
             }
         };

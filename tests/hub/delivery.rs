@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use netq::{Error, Options};
+use netq::{BaseManager, Error, Options, QueueOptions, Redelivery, SharedQueue};
 
-use crate::{Raw, figure, hub, tasks, until};
+use crate::{DEADLINE, KEY, Raw, figure, hub, tasks, until};
 
 #[test]
 fn an_item_whose_reply_was_not_read_goes_back_to_the_front() {
@@ -210,4 +210,29 @@ fn a_request_that_was_sent_with_a_get_of_a_large_item_does_not_wait_for_more() {
     assert_eq!(client.receive(), "('#RETURN', 0)");
     // It waited for five seconds for a sign of life, which it had already.
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_client_finishes_no_item_of_a_client_of_another_server_of_the_same_queue() {
+    let shared = SharedQueue::with_options(QueueOptions {
+        redelivery: Some(Redelivery::default()),
+        ..QueueOptions::default()
+    });
+    let serve = || {
+        let mut hub = BaseManager::new("127.0.0.1:0", KEY);
+        hub.register("shared", shared.clone());
+        hub.start().unwrap();
+        hub
+    };
+    // Alike up to the last connection: whatever each server counts for itself, it counts the same.
+    let (first, second) = (serve(), serve());
+    let mut clients = [&first, &second].map(|hub| hub.queue("shared").unwrap());
+    for (client, item) in clients.iter_mut().zip([1, 2]) {
+        client.put(item).unwrap();
+        assert_eq!(client.get().unwrap(), item.into());
+    }
+    let [mut one, other] = clients;
+    one.task_done().unwrap();
+    drop(other);
+    assert_eq!(one.get_timeout(DEADLINE).unwrap(), 2.into(), "the item that nobody has finished");
 }
