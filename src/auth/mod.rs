@@ -39,6 +39,9 @@ const LEGACY_MESSAGE: usize = 20;
 const LEGACY_ANSWER: usize = 16;
 /// Random bytes in the messages that [`challenge`] makes: CPython 3.12's number.
 const MESSAGE: usize = 40;
+/// No fewer may follow a prefix in a message that [`answer`] answers. CPython counts its prefix too; but none
+/// sends less than [`MESSAGE`].
+const FEWEST: usize = 20;
 
 /// The digests that netq computes, of the five that CPython 3.12 allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +135,8 @@ pub fn challenge() -> Vec<u8> {
 /// [`AuthError::UnsupportedDigest`] if the message names a digest that netq does not compute, and
 /// [`AuthError::NotAHandshake`] if it is neither a prefixed message nor 20 bytes long. Without that check a
 /// peer could have us compute a MAC over bytes of its own choice in the old dialect, whatever it claims to be.
+/// The latter too if fewer than 20 bytes follow the prefix: the answers to all short messages can be collected,
+/// and replayed to whoever challenges with one of them.
 ///
 /// ```
 /// let answer = netq::auth::answer(b"secret", b"{sha256}0123456789012345678901234567890123456789").unwrap();
@@ -143,7 +148,10 @@ pub fn answer(key: &[u8], message: &[u8]) -> Result<Vec<u8>, AuthError> {
     if message.len() == LEGACY_MESSAGE {
         return Ok(Digest::Md5.mac(key, message));
     }
-    let (digest, _) = split_prefix(message)?;
+    let (digest, random) = split_prefix(message)?;
+    if random.len() < FEWEST {
+        return Err(AuthError::NotAHandshake("a challenge of at least 20 random bytes"));
+    }
     let mut answer = format!("{{{}}}", digest.name()).into_bytes();
     answer.extend(digest.mac(key, message));
     Ok(answer)
@@ -220,6 +228,21 @@ mod tests {
         let mut reply = b"{md5}".to_vec();
         reply.extend(Digest::Md5.mac(b"key", &message));
         assert_eq!(verify(b"key", &message, &reply, false), Err(AuthError::LegacyRefused));
+    }
+
+    #[test]
+    fn a_challenge_of_fewer_than_20_random_bytes_is_not_answered() {
+        for prefix in [&b"{sha256}"[..], b"{md5}", b"{sha384}"] {
+            let message = |random| [prefix, &vec![b'r'; random]].concat();
+            for random in 0..20 {
+                let answer = answer(b"key", &message(random));
+                // With its prefix, this one has the length of a message without.
+                if message(random).len() != 20 {
+                    assert!(matches!(answer, Err(AuthError::NotAHandshake(_))), "{random}: {answer:?}");
+                }
+            }
+            assert!(answer(b"key", &message(20)).is_ok());
+        }
     }
 
     #[test]
