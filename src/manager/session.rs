@@ -1,8 +1,10 @@
 //! One connection's life: a handshake, then either one request to the server itself, or calls of shared
 //! objects until the client leaves. CPython's `Server.handle_request` and `serve_client`.
 
+use std::any::Any;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -145,7 +147,13 @@ impl Session<'_> {
             answer.commit();
         }
         Ok(Some(match Request::parse(walker, frame) {
-            Ok(request) => carry_out(self.hub, &mut self.attached, &self.caller, request),
+            Ok(request) => {
+                // What is shared beyond the unwinding is behind locks that outlive a panic, or a shared object's
+                // own, which other connections go on to call in any case.
+                let carry_out =
+                    AssertUnwindSafe(|| carry_out(self.hub, &mut self.attached, &self.caller, request));
+                catch_unwind(carry_out).unwrap_or_else(|panic| Outcome::Traceback(panicked(&*panic)))
+            }
             Err(text) => Outcome::Traceback(text),
         }))
     }
@@ -244,7 +252,7 @@ impl Session<'_> {
 }
 
 impl Drop for Session<'_> {
-    /// Also when an object's method panicked: then the panic ends this connection and no other.
+    /// Also when an object panicked after its reply: then the panic ends this connection and no other.
     fn drop(&mut self) {
         for ident in self.attached.drain(..) {
             let line = self.hub.objects.detach(&ident).and_then(|object| object.disconnected(&self.caller));
@@ -255,6 +263,14 @@ impl Drop for Session<'_> {
             }
         }
     }
+}
+
+/// What the caller, and the log, are told of a panic.
+#[cold]
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic in the hub, which is a fault of its program: {}", message.unwrap_or("without a message"))
 }
 
 type CarryOut = fn(&Hub, &mut Vec<String>, &Caller, Request<'_>) -> Outcome;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use netq::{Error, Options, Pickled, QueueProxy, Value};
+use netq::{BaseManager, Error, Options, Pickled, QueueProxy, Value};
 
-use crate::{figure, hub, tasks, until};
+use crate::{DEADLINE, KEY, Raw, hub, tasks};
 
 #[test]
 fn an_item_can_be_put_by_the_name_that_either_of_pythons_queues_has_for_it() {
@@ -147,15 +148,31 @@ fn an_object_of_one_s_own_is_called_like_any_other() {
 }
 
 #[test]
-fn a_panic_ends_one_connection_and_no_other() {
-    let hub = hub(Options::default());
+fn a_panic_is_a_traceback_for_the_caller_and_a_line_in_the_log_and_its_connection_goes_on() {
+    let (log, lines) = mpsc::channel();
+    let log = Mutex::new(log);
+    let log = Arc::new(move |line: &str| drop(log.lock().unwrap().send(line.to_owned())));
+    let hub = hub(Options { log, ..Options::default() });
     let (mut one, mut other) =
         (hub.proxy("get_counter", &[]).unwrap(), hub.proxy("get_counter", &[]).unwrap());
     other.call("increment", &[]).unwrap();
-    assert!(matches!(one.call("panic", &[]), Err(Error::Lost { .. })));
-    assert_eq!(other.call("increment", &[]).unwrap(), 2.into());
-    assert_eq!(one.call("increment", &[]).unwrap(), 3.into());
-    until("the dead connection is no longer counted", || figure(&hub, "get_counter", "connections") == 2);
+    let mut raw = Raw::new(&hub);
+    let reply = raw.call("get_counter".into(), "panic", vec![]);
+    assert!(reply.starts_with("('#TRACEBACK', 'panic in the hub") && reply.contains("as this test wants"));
+    assert!(lines.recv_timeout(DEADLINE).unwrap().contains("as this test wants"));
+    assert_eq!(raw.call("get_counter".into(), "increment", vec![]), "('#RETURN', 2)");
+    assert!(matches!(one.call("panic", &[]), Err(Error::RemoteTraceback(_))));
+    assert_eq!(other.call("increment", &[]).unwrap(), 3.into());
+    assert_eq!(one.call("increment", &[]).unwrap(), 4.into());
+}
+
+#[test]
+fn a_factory_that_panics_tells_its_caller_so() {
+    let mut hub = BaseManager::new("127.0.0.1:0", KEY);
+    hub.register_factory("Broken", |_| panic!("a factory panics, as this test wants"));
+    hub.start().unwrap();
+    let Err(Error::RemoteTraceback(text)) = hub.proxy("Broken", &[]) else { panic!("no traceback") };
+    assert!(text.contains("a factory panics, as this test wants"), "{text}");
 }
 
 #[test]
