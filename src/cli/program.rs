@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -71,7 +72,10 @@ impl Program {
     }
 
     /// Runs it for an item, and waits for its end.
-    pub fn run(&self, item: &Value) -> Outcome {
+    ///
+    /// # Errors
+    /// Why it cannot be started here, whatever the item: it says nothing about the item.
+    pub fn run(&self, item: &Value) -> Result<Outcome, String> {
         let item = to_argument(item);
         let started = Instant::now();
         let output = Command::new(&self.name)
@@ -83,15 +87,22 @@ impl Program {
         let elapsed = started.elapsed();
         match output {
             Ok(Output { status, stdout, stderr }) => {
-                Outcome { status: code(status), stdout, stderr, elapsed }
+                Ok(Outcome { status: code(status), stdout, stderr, elapsed })
             }
-            Err(error) => {
+            Err(error) if is_the_items_own(&error) => {
                 let stderr =
                     format!("netq: cannot run '{}' for this item: {error}\n", self.name()).into_bytes();
-                Outcome { status: NOT_RUN, stdout: Vec::new(), stderr, elapsed }
+                Ok(Outcome { status: NOT_RUN, stdout: Vec::new(), stderr, elapsed })
             }
+            Err(error) => Err(format!("cannot run '{}': {error}", self.name())),
         }
     }
+}
+
+/// Whether a program was not started because of its arguments: too long, or with a NUL byte. Any other reason is
+/// this machine's, and a worker that took it for an outcome would empty the queue without doing anything.
+fn is_the_items_own(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ArgumentListTooLong | ErrorKind::InvalidInput)
 }
 
 impl Outcome {
@@ -209,7 +220,8 @@ mod tests {
 
         #[test]
         fn outputs_and_status_are_kept() {
-            let outcome = program(&["sh", "-c", "echo out; echo \"$0\" >&2; exit 3"]).run(&"it's 1".into());
+            let outcome =
+                program(&["sh", "-c", "echo out; echo \"$0\" >&2; exit 3"]).run(&"it's 1".into()).unwrap();
             assert_eq!(
                 (outcome.status, &outcome.stdout[..], &outcome.stderr[..]),
                 (3, &b"out\n"[..], &b"it's 1\n"[..])
@@ -218,14 +230,14 @@ mod tests {
 
         #[test]
         fn signal_is_a_negative_status() {
-            assert_eq!(program(&["sh", "-c", "kill -9 $$"]).run(&Value::None).status, -9);
+            assert_eq!(program(&["sh", "-c", "kill -9 $$"]).run(&Value::None).unwrap().status, -9);
         }
 
         #[test]
         fn much_output_on_both_sides_does_not_block() {
             let script =
                 "head -c 1000000 /dev/zero >&2; head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2";
-            let outcome = program(&["sh", "-c", script]).run(&Value::None);
+            let outcome = program(&["sh", "-c", script]).run(&Value::None).unwrap();
             assert_eq!(
                 (outcome.status, outcome.stdout.len(), outcome.stderr.len()),
                 (0, 1_000_000, 2_000_000)
@@ -234,14 +246,25 @@ mod tests {
 
         #[test]
         fn item_that_no_argument_can_hold_is_a_result_too() {
-            let outcome = program(&["echo"]).run(&"a\0b".into());
-            assert_eq!(outcome.status, 127);
-            assert!(String::from_utf8(outcome.stderr).unwrap().contains("cannot run 'echo' for this item"));
+            for item in ["a\0b", &"x".repeat(64 << 20)] {
+                let outcome = program(&["echo"]).run(&item.into()).unwrap();
+                assert_eq!(outcome.status, 127);
+                assert!(
+                    String::from_utf8(outcome.stderr).unwrap().contains("cannot run 'echo' for this item")
+                );
+            }
+        }
+
+        #[test]
+        fn program_that_has_gone_is_no_result_of_an_item() {
+            let gone = Program { name: "/no/such/program".into(), args: vec![PLACEHOLDER.into()] };
+            let error = gone.run(&"item".into()).unwrap_err();
+            assert!(error.starts_with("cannot run '/no/such/program': "), "{error}");
         }
 
         #[test]
         fn items_of_all_types_are_words() {
-            let echoed = |item: Value| program(&["printf", "%s"]).run(&item).stdout;
+            let echoed = |item: Value| program(&["printf", "%s"]).run(&item).unwrap().stdout;
             assert_eq!(echoed(b"caf\xe9".to_vec().into()), b"caf\xe9");
             assert_eq!(echoed(("a", 7).into()), b"('a', 7)");
             assert_eq!(echoed(Value::None), b"None");

@@ -38,6 +38,7 @@ options:
     "
 When the hub restarts, workers wait for it. A result of which it is not known whether it arrived is put again:
 it may come twice, but it is not lost. A command that fails has a result like any other: it is not run again.
+One that cannot be started on this machine ends the worker, and its item is not done (exit code 1).
 
 A worker that is killed takes its item with it, unless the queue was served with `redeliver`: then another one
 gets the item. The result is put before task_done() is called. So no item stays without a result, at whatever
@@ -173,7 +174,8 @@ impl<'w> Worker<'w> {
 
     fn carry_out(&mut self, item: Value) -> Result<(), Failure> {
         let work = self.work;
-        let outcome = work.program.run(&item);
+        // Before anything is acknowledged: a queue that redelivers gives the item to a worker elsewhere.
+        let outcome = work.program.run(&item).map_err(Failure::failed)?;
         let failed = outcome.status != 0;
         let failure = format!("'{}' ended with status {} for {item}", work.program.name(), outcome.status);
         // Before task_done(): a queue that redelivers then has the item again if this process is killed here.

@@ -1,5 +1,7 @@
 //! `netq work`. Its commands here are those of a Unix shell.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use netq::Value;
@@ -135,6 +137,27 @@ fn command_that_cannot_run_takes_nothing() {
     let ended = Running::start(&mut work(&hub, &[], &["no-such-program"])).wait();
     assert!(ended.error(2).contains("no directory of PATH has a program 'no-such-program'"), "{ended:?}");
     assert_eq!(hub.figure("tasks", "gets"), 0);
+}
+
+#[test]
+fn worker_whose_program_has_gone_stops_and_its_item_goes_to_another() {
+    let hub = Hub::start(&["tasks,redeliver", "results"]);
+    let directory = Directory::new("gone");
+    let path = directory.file("program");
+    // Removes itself: what follows the first item cannot be started.
+    std::fs::write(&path, "#!/bin/sh\nrm \"$0\"\n").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    for item in ["one", "two", "three"] {
+        hub.queue("tasks").put(item).unwrap();
+    }
+    let ended = Running::start(&mut work(&hub, &["--keep-going", "--idle-exit", "5"], &[&path])).wait();
+    assert!(ended.error(1).starts_with(&format!("netq: cannot run '{path}': ")), "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    assert_eq!(hub.rest("results").len(), 1);
+    Running::start(&mut work(&hub, &["--idle-exit", "0.5"], &["echo"])).wait().ok();
+    let tasks: Vec<_> = hub.rest("results").iter().map(|result| parts(result)[0].clone()).collect();
+    assert_eq!(tasks, ["two", "three"].map(Value::from));
+    assert_eq!(hub.figure("tasks", "unfinished"), 0);
 }
 
 #[test]
