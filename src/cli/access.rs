@@ -83,6 +83,7 @@ impl Hub {
             Error::RemoteTraceback(text) => Failure::failed(unknown_queue(name, text)),
             _ => Failure::from(error),
         })?;
+        no_queue(name, queue.proxy().exposed())?;
         // A factory's queue is known to nobody else and dropped with its proxy, and what was put with it.
         let made = queue.proxy().token().ident.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
         match made {
@@ -92,6 +93,21 @@ impl Hub {
             false => Ok(queue),
         }
     }
+}
+
+/// Refuses an object that lacks what every queue has. A dict has a `get` too, which takes the arguments of a
+/// queue's for a key and a default, and what it returns would be taken for an item.
+fn no_queue(name: &str, exposed: &[String]) -> Result<(), Failure> {
+    if ["put", "qsize", "get_nowait"].iter().all(|method| exposed.iter().any(|known| known == method)) {
+        return Ok(());
+    }
+    // They come from the other side, and go to a terminal.
+    let methods: Vec<_> = exposed.iter().map(|method| method.escape_debug().to_string()).collect();
+    let has = match methods[..] {
+        [] => "without methods".to_owned(),
+        _ => format!("with the methods {}", methods.join(", ")),
+    };
+    Err(Failure::failed(format!("'{name}' is no queue but an object {has}")))
 }
 
 fn unknown_queue(name: &str, traceback: &str) -> String {

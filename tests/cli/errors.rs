@@ -2,9 +2,12 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread;
 
-use crate::support::{Directory, Hub, netq, run};
+use netq::{Answer, BaseManager, Call, Exception, Shared};
+
+use crate::support::{Directory, Hub, KEY, netq, run};
 
 #[test]
 fn wrong_usage_is_code_2_and_says_what_is_right() {
@@ -126,6 +129,38 @@ fn unknown_queue_is_reported_with_the_known_ones() {
         let ended = hub.run(words);
         let expected = "netq: no queue 'task': this hub serves JoinableQueue, Queue, results, tasks";
         assert_eq!(ended.error(1), expected);
+    }
+}
+
+/// As a dict on a Python hub: it gives its second argument for a key that it does not have.
+struct Settings;
+
+impl Shared for Settings {
+    fn exposed(&self) -> &[&'static str] {
+        &["get", "update"]
+    }
+
+    fn call(&self, call: Call<'_>) -> Result<Answer, Exception> {
+        let [_, default] = call.bind(["key", "default"], 1)?;
+        Ok(default.map_or(0.into(), |_| 0.5.into()))
+    }
+}
+
+#[test]
+fn object_that_is_no_queue_is_refused_with_its_methods() {
+    let mut manager = BaseManager::new("127.0.0.1:0", KEY.as_bytes());
+    manager.register("settings", Arc::new(Settings));
+    let address = manager.start().unwrap().to_string();
+    for words in [
+        &["get", "settings"][..],
+        &["put", "settings", "x"],
+        &["work", "settings", "--idle-exit", "0.05", "--", "cargo"],
+    ] {
+        let options = ["--connect", &address];
+        let ended = run(netq(words[..1].iter().chain(&options).chain(&words[1..]).copied()));
+        let expected = "netq: 'settings' is no queue but an object with the methods get, update";
+        assert_eq!(ended.error(1), expected);
+        assert_eq!(ended.stdout, b"");
     }
 }
 
