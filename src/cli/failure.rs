@@ -2,13 +2,10 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::process::ExitCode;
 
 use netq::Error;
 use netq::auth::AuthError;
 use netq::connection::HandshakeError;
-
-use super::out;
 
 /// The command failed.
 const FAILED: u8 = 1;
@@ -55,22 +52,12 @@ impl Failure {
         Self { message: format!("{context}: {}", failure.message), ..failure }
     }
 
-    /// Prints the line; the code is for the shell.
-    pub fn report(&self) -> ExitCode {
-        if !self.message.is_empty() {
-            out::note(&self.message);
-        }
-        self.code.into()
-    }
-
     /// The exit code.
-    #[cfg(test)]
     pub fn code(&self) -> u8 {
         self.code
     }
 
-    /// The line, without `netq: `.
-    #[cfg(test)]
+    /// The line, without `netq: `; empty if there is nobody to tell.
     pub fn message(&self) -> &str {
         &self.message
     }

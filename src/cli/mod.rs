@@ -75,7 +75,7 @@ exit codes: 0 done, 1 failed, 2 wrong usage, 3 a queue stayed empty or full unti
 pub fn main() -> ExitCode {
     match run(std::env::args_os().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => out::report(&failure),
     }
 }
 

@@ -2,6 +2,7 @@
 //! head` is a usual thing to say; here that is an error like any other.
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use super::failure::Failure;
 
@@ -20,6 +21,14 @@ pub fn write(bytes: &[u8]) -> io::Result<()> {
 /// Prints `netq: <line>` on standard error, in one piece among the lines of other threads.
 pub fn note(line: &str) {
     error(format!("netq: {line}\n").as_bytes());
+}
+
+/// Says what went wrong, if there is anybody to tell; the code is for the shell.
+pub fn report(failure: &Failure) -> ExitCode {
+    if !failure.message().is_empty() {
+        note(failure.message());
+    }
+    failure.code().into()
 }
 
 /// Writes to standard error.

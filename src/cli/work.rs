@@ -85,7 +85,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut failures = failures.into_iter();
     let Some(first) = failures.next() else { return Ok(()) };
     failures.for_each(|failure| {
-        failure.report();
+        out::report(&failure);
     });
     Err(first)
 }
