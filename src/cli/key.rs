@@ -83,7 +83,8 @@ impl KeyOptions {
     }
 }
 
-const HOW_TO_MAKE: &str = "make one with `(umask 077; head -c 32 /dev/urandom | base64 > key)` and give every program `--authkey-file key`";
+const HOW_TO_MAKE: &str = "make one with `(umask 077; head -c 32 /dev/urandom | base64 > key)` and give every \
+                           program `--authkey-file key`";
 
 fn not_empty(bytes: Vec<u8>, python: String, source: &str) -> Result<Key, Failure> {
     match bytes.is_empty() {
