@@ -104,7 +104,8 @@ impl From<AuthError> for HandshakeError {
 #[derive(Debug)]
 pub struct Stranger {
     link: Connection,
-    deadline: Instant,
+    started: Instant,
+    patience: Duration,
 }
 
 impl Stranger {
@@ -117,8 +118,8 @@ impl Stranger {
         // Each reply is one write; waiting for more to send would only delay it.
         stream.set_nodelay(true)?;
         let reader = FrameReader::new(HANDSHAKE_FRAME);
-        let deadline = Instant::now() + patience;
-        Ok(Self { link: Connection { stream, reader, scratch: Vec::new() }, deadline })
+        let link = Connection { stream, reader, scratch: Vec::new() };
+        Ok(Self { link, started: Instant::now(), patience })
     }
 
     /// The server's side: challenge, then answer. `limit` bounds, in bytes, the messages that follow.
@@ -186,7 +187,8 @@ impl Stranger {
         expected: &'static str,
         parse: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, HandshakeError> {
-        let mut source = Deadline { stream: &self.link.stream, deadline: self.deadline };
+        let mut source =
+            Deadline { stream: &self.link.stream, started: self.started, patience: self.patience };
         match self.link.reader.read(&mut source)? {
             Some(frame) => Ok(parse(&frame)),
             // A hub that stops, or has no room, does that too: it says nothing about who the peer is.
@@ -264,6 +266,21 @@ mod tests {
             matches!(&error, HandshakeError::Frame(FrameError::Io(e)) if e.kind() == ErrorKind::UnexpectedEof),
             "{error}"
         );
+    }
+
+    #[test]
+    fn patience_may_be_longer_than_any_clock_runs() {
+        let (client, server) = pair();
+        let client = thread::spawn(move || {
+            let mut link =
+                Stranger::new(client, Duration::MAX).unwrap().introduce(&AuthKey::new(b"k"), 100)?;
+            Ok::<_, HandshakeError>(link.send(&[&[0; 200]])?)
+        });
+        let mut link =
+            Stranger::new(server, Duration::MAX).unwrap().welcome(&AuthKey::new(b"k"), 100).unwrap();
+        let Err(FrameError::TooLong { .. }) = link.receive() else { panic!() };
+        link.skip(200, Duration::MAX).unwrap();
+        client.join().unwrap().unwrap();
     }
 
     #[test]

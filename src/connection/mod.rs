@@ -38,12 +38,14 @@ pub use reader::FrameReader;
 /// A stream whose reads end at a point in time, however many there are.
 struct Deadline<'a> {
     stream: &'a TcpStream,
-    deadline: Instant,
+    // Not their sum: who wants to wait for ever may name a time that no clock reaches.
+    started: Instant,
+    patience: Duration,
 }
 
 impl Read for Deadline<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.patience.saturating_sub(self.started.elapsed());
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
@@ -96,7 +98,7 @@ impl Connection {
     /// # Errors
     /// [`FrameError`], after which the connection is of no more use.
     pub fn skip(&mut self, length: u64, patience: Duration) -> Result<(), FrameError> {
-        let mut source = Deadline { stream: &self.stream, deadline: Instant::now() + patience };
+        let mut source = Deadline { stream: &self.stream, started: Instant::now(), patience };
         self.reader.skip(&mut source, length)?;
         Ok(self.stream.set_read_timeout(None)?)
     }

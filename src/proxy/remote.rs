@@ -101,7 +101,7 @@ impl Remote {
     /// what broke the one before.
     pub(super) fn reconnect(&self, cause: &dyn fmt::Display) -> Result<Connection, Error> {
         const LONGEST: Duration = Duration::from_secs(2);
-        let deadline = Instant::now() + self.retry.patience;
+        let started = Instant::now();
         (self.retry.notify)(&format!("lost the hub at {} ({cause}): reconnecting", self.address));
         let mut pause = Duration::from_millis(20);
         loop {
@@ -111,7 +111,9 @@ impl Remote {
                     return Ok(connection);
                 }
                 // Only a hub that is not there can come back; a wrong key stays wrong.
-                Err(error) if may_pass(&error) && Instant::now() + pause < deadline => thread::sleep(pause),
+                Err(error) if may_pass(&error) && started.elapsed() + pause < self.retry.patience => {
+                    thread::sleep(pause);
+                }
                 Err(error) => return Err(error),
             }
             pause = (pause * 2).min(LONGEST);
@@ -271,6 +273,14 @@ mod tests {
         assert!(error.to_string().ends_with("the hub does not answer: is it frozen?"), "{error}");
         drop(connection);
         frozen.join().unwrap();
+    }
+
+    #[test]
+    fn patience_may_be_longer_than_any_clock_runs() {
+        let (mut remote, server) = server(Some(b"\x80\x04\x8c\x07#RETURNN\x86."));
+        remote.retry.patience = Duration::MAX;
+        drop(remote.reconnect(&"a test").unwrap());
+        server.join().unwrap();
     }
 
     #[test]
