@@ -61,7 +61,12 @@ fn key_that_is_missing_or_empty_is_reported_with_how_to_make_one() {
     let (empty, missing) = (directory.file("empty"), directory.file("missing"));
     std::fs::write(&empty, "\n").unwrap();
     for (words, variable, code, reason) in [
-        (&["stat"][..], None, 2, "no key: make one with `head -c 32 /dev/urandom | base64 > key`"),
+        (
+            &["stat"][..],
+            None,
+            2,
+            "no key: make one with `(umask 077; head -c 32 /dev/urandom | base64 > key)`",
+        ),
         (&["stat"], Some(""), 2, "the key in NETQ_AUTHKEY is empty"),
         (&["stat", "--authkey-file", &empty], None, 2, "is empty"),
         (&["serve", "tasks", "--authkey-file", &missing], None, 1, "cannot read the key"),
