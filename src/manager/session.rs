@@ -13,11 +13,9 @@ use crate::connection::{Connection, FrameError, HandshakeError, Stranger};
 use crate::manager::hub::Hub;
 use crate::manager::members::Membership;
 use crate::manager::objects::unknown;
-use crate::message::{
-    Caller, Exception, Request, send_error, send_item, send_items, send_traceback, send_value,
-};
+use crate::message::{Caller, Exception, Request, send_error, send_traceback, send_value};
 use crate::pickle::{Value, Walker};
-use crate::shared::{Answer, Shared};
+use crate::shared::{Answer, Delivery};
 
 /// For how long after a reply a reset of the connection means that the reply was not read. A killed
 /// client's kernel resets at once; a reset much later has some other reason, such as a router that forgot
@@ -75,23 +73,19 @@ struct Session<'h> {
     caller: Caller,
     /// The idents of the objects that this connection has called.
     attached: Vec<String>,
-    /// Items whose reply was written, but perhaps never read.
     doubt: Option<Doubt>,
 }
 
+/// What went out with a reply that was written, but perhaps never read.
 struct Doubt {
-    /// What leaves its queue once the reply was read; what a queue keeps anyway, until it is done, is not here.
-    answer: Option<Answer>,
-    /// Whose answer it is.
-    object: Option<Arc<dyn Shared>>,
+    delivery: Box<dyn Delivery>,
     since: Instant,
     large: bool,
 }
 
 /// What a request leads to.
 enum Outcome {
-    /// The method's result, and the object to tell once it is delivered.
-    Answer(Answer, Option<Arc<dyn Shared>>),
+    Answer(Answer),
     Error(Exception),
     Traceback(String),
     /// Reply `None`, then take calls of objects.
@@ -138,13 +132,21 @@ impl Session<'_> {
             }
             Err(error) => {
                 let error = frame_to_io(error);
-                self.settle(!matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe));
+                match error.kind() {
+                    // The peer's machine has never acknowledged the reply, and for that time is no sign.
+                    ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+                        self.doubt = None;
+                    }
+                    ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => self.settle(false),
+                    // It has sent something since.
+                    _ => self.settle(true),
+                }
                 return Err(error);
             }
         };
         // Not by `settle`: the frame is still in the connection's buffer.
-        if let Some(answer) = self.doubt.take().and_then(|doubt| doubt.answer) {
-            answer.commit();
+        if let Some(doubt) = self.doubt.take() {
+            doubt.commit(self.hub, &self.caller);
         }
         Ok(Some(match Request::parse(walker, frame) {
             Ok(request) => {
@@ -177,11 +179,9 @@ impl Session<'_> {
 
     /// Items in doubt go for good, or, if the reply cannot have been read, back to their queues.
     fn settle(&mut self, read: bool) {
-        let Some(Doubt { answer, object, since, .. }) = self.doubt.take() else { return };
-        if read || since.elapsed() > DOUBT {
-            answer.into_iter().for_each(Answer::commit);
-        } else if let Some(object) = object {
-            object.unread(&self.caller);
+        let Some(doubt) = self.doubt.take() else { return };
+        if read || doubt.since.elapsed() > DOUBT {
+            doubt.commit(self.hub, &self.caller);
         }
     }
 
@@ -218,20 +218,13 @@ impl Session<'_> {
     fn reply(&mut self, outcome: Outcome) -> io::Result<()> {
         let connection = &mut self.connection;
         match outcome {
-            Outcome::Answer(Answer::Value(value), _) => send_value(connection, &value),
-            Outcome::Answer(answer, object) => {
-                // If this fails, dropping the answer puts the items back.
-                match &answer {
-                    Answer::Item(item) => send_item(connection, item)?,
-                    items => send_items(connection, items.items().iter().map(|item| &**item))?,
+            Outcome::Answer(answer) => {
+                // If this fails, dropping the answer takes it back.
+                let length = send_value(connection, answer.value())?;
+                if let Some(mut delivery) = answer.into_delivery() {
+                    delivery.written();
+                    self.doubt = Some(Doubt { delivery, since: Instant::now(), large: length > SMALL });
                 }
-                let answer = match &object {
-                    Some(object) => object.delivered(&self.caller, answer),
-                    None => Some(answer),
-                };
-                let items = answer.as_ref().map(Answer::items).unwrap_or_default();
-                let large = items.iter().map(|item| item.len()).sum::<usize>() > SMALL;
-                self.doubt = Some(Doubt { answer, object, since: Instant::now(), large });
                 Ok(())
             }
             Outcome::Error(exception) => send_error(connection, &exception),
@@ -240,9 +233,9 @@ impl Session<'_> {
                 self.hub.log(self.caller.address(), format_args!("request refused: {text}"));
                 send_traceback(connection, &text)
             }
-            Outcome::Accept => send_value(connection, &Value::None),
+            Outcome::Accept => send_value(connection, &Value::None).map(drop),
             Outcome::Shutdown => {
-                let sent = send_value(connection, &Value::None);
+                let sent = send_value(connection, &Value::None).map(drop);
                 self.hub.log(self.caller.address(), format_args!("shutdown"));
                 self.hub.stop();
                 sent
@@ -251,9 +244,20 @@ impl Session<'_> {
     }
 }
 
+impl Doubt {
+    /// The reply was read.
+    fn commit(self, hub: &Hub, caller: &Caller) {
+        if let Err(error) = self.delivery.commit() {
+            hub.log(caller.address(), format_args!("what it got cannot be noted: {error}"));
+        }
+    }
+}
+
 impl Drop for Session<'_> {
     /// Also when an object panicked after its reply: then the panic ends this connection and no other.
     fn drop(&mut self) {
+        // First what was not read, of which nothing was begun.
+        self.doubt = None;
         for ident in self.attached.drain(..) {
             let line = self.hub.objects.detach(&ident).and_then(|object| object.disconnected(&self.caller));
             if let Some(line) = line
@@ -290,7 +294,7 @@ fn call(hub: &Hub, attached: &mut Vec<String>, caller: &Caller, request: Request
     let result = match (exposed.iter().find(|&&known| known == method), method) {
         (Some(&method), _) => object.call(request.into_call(method, caller, hub.options.data_only)),
         (None, "__str__" | "__repr__") => Ok(object.describe().into()),
-        (None, "#GETVALUE") => object.value().map(Answer::Value),
+        (None, "#GETVALUE") => object.value().map(Answer::from),
         _ => {
             return Outcome::Traceback(format!(
                 "AttributeError: no method '{method}' of '{ident}': its methods are {}",
@@ -299,7 +303,7 @@ fn call(hub: &Hub, attached: &mut Vec<String>, caller: &Caller, request: Request
         }
     };
     match result {
-        Ok(answer) => Outcome::Answer(answer, Some(object)),
+        Ok(answer) => Outcome::Answer(answer),
         Err(exception) => Outcome::Error(exception),
     }
 }
@@ -320,7 +324,7 @@ const SERVER_METHODS: &[&str] = &[
 
 /// Carries out one of the server's own methods, for which the ident is `None`.
 fn server_method(hub: &Hub, _: &mut Vec<String>, caller: &Caller, request: Request<'_>) -> Outcome {
-    let answer = |value: Value| Ok(Outcome::Answer(value.into(), None));
+    let answer = |value: Value| Ok(Outcome::Answer(value.into()));
     let Some(method) = SERVER_METHODS.iter().find(|&&known| known == request.method()) else {
         let method = request.method();
         let known = SERVER_METHODS.join(", ");

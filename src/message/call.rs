@@ -203,6 +203,10 @@ impl<'a> Call<'a> {
         self.walker.decode_span(&self.frame, argument.0).map_err(refused)
     }
 
+    pub(crate) fn is_none(&self, argument: Argument) -> bool {
+        self.walker.is_none(&self.frame, argument.0)
+    }
+
     /// An integer argument, or `default` when it was not given. Python's bools are integers too.
     ///
     /// # Errors

@@ -25,4 +25,4 @@ pub use exception::Exception;
 pub use reply::{Reply, Token};
 
 pub(crate) use call::Request;
-pub(crate) use reply::{encode_request, send_error, send_item, send_items, send_traceback, send_value};
+pub(crate) use reply::{encode_request, send_error, send_traceback, send_value};

@@ -15,35 +15,22 @@ const TRACEBACK: &[u8] = b"\x80\x04\x8c\x0a#TRACEBACK";
 /// `TUPLE2`, `STOP`.
 const END: &[u8] = b"\x86.";
 
-/// Sends `#RETURN` and a value.
-pub(crate) fn send_value(connection: &mut Connection, value: &Value) -> io::Result<()> {
-    if let Value::None = value {
+/// Sends `#RETURN` and a value; an opaque one as it is, without a copy. Says how many bytes of code that were.
+pub(crate) fn send_value(connection: &mut Connection, value: &Value) -> io::Result<usize> {
+    let built: Buffer;
+    let code = match value {
         // The reply to every put.
-        return connection.send(&[RETURN, b"N", END]);
-    }
-    let mut code = Vec::new();
-    value.encode_into(&mut code, &mut 0);
-    connection.send(&[RETURN, &code, END])
-}
-
-/// Sends `#RETURN` and one payload as it is, without copying it.
-pub(crate) fn send_item(connection: &mut Connection, item: &Pickled) -> io::Result<()> {
-    connection.send(&[RETURN, item.as_bytes(), END])
-}
-
-/// Sends `#RETURN` and a list of payloads.
-pub(crate) fn send_items<'a>(
-    connection: &mut Connection,
-    items: impl Iterator<Item = &'a Pickled>,
-) -> io::Result<()> {
-    // EMPTY_LIST, MARK, the items, APPENDS.
-    let mut code = Buffer::from(b"](".to_vec());
-    let mut memo = 0;
-    for item in items {
-        memo += item.append_to(&mut code, memo);
-    }
-    code.push(b'e');
-    connection.send(&[RETURN, &code, END])
+        Value::None => b"N",
+        Value::Opaque(payload) => payload.as_bytes(),
+        value => {
+            let mut code = Buffer::from(Vec::new());
+            value.encode_into(&mut code, &mut 0);
+            built = code;
+            &built
+        }
+    };
+    connection.send(&[RETURN, code, END])?;
+    Ok(code.len())
 }
 
 /// Sends `#ERROR`: the client raises `exception`.

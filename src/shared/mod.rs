@@ -3,14 +3,19 @@
 //! [`Shared`] is all that an object has to be. [`SharedQueue`] is one implementation, made of nothing that
 //! another one could not use too.
 
+mod answer;
+mod ledger;
+mod lending;
+mod once;
 mod options;
 mod queue;
 mod redelivery;
+mod tag;
 
 use crate::message::{Call, Caller, Exception};
-use crate::pickle::{Pickled, Value};
-use crate::queue::Taken;
+use crate::pickle::Value;
 
+pub use answer::{Answer, Delivery};
 pub use options::QueueOptions;
 pub use queue::SharedQueue;
 pub use redelivery::{DeadLetters, Redelivery};
@@ -70,23 +75,6 @@ pub trait Shared: Send + Sync {
         Err(Exception::type_error("this object cannot be copied: call its methods instead"))
     }
 
-    /// Called when the reply with an answer's items was written to the caller's socket. By default their slots
-    /// are free then.
-    ///
-    /// What is returned stays in doubt for a moment: its items are committed when the caller is heard of again
-    /// or closes its connection, and go back if the connection is reset, because then the reply was never read.
-    fn delivered(&self, caller: &Caller, mut answer: Answer) -> Option<Answer> {
-        let _ = caller;
-        answer.items_mut().iter_mut().for_each(Taken::release_slot);
-        Some(answer)
-    }
-
-    /// Called when the caller's last answer from this object, whose items were [`delivered`](Self::delivered), has
-    /// turned out never to have been read: the connection was reset. [`disconnected`](Self::disconnected) follows.
-    fn unread(&self, caller: &Caller) {
-        let _ = caller;
-    }
-
     /// Called when a connection that has called this object ends, however it ends. May return a line for the
     /// hub's log, which names the peer and the object itself.
     fn disconnected(&self, caller: &Caller) -> Option<String> {
@@ -97,60 +85,5 @@ pub trait Shared: Send + Sync {
     /// Figures for `netq stat`, by name.
     fn stats(&self) -> Vec<(&'static str, Value)> {
         Vec::new()
-    }
-}
-
-/// What a method returns.
-#[derive(Debug)]
-pub enum Answer {
-    /// A value.
-    Value(Value),
-    /// An item of a queue, which leaves the queue only once it has been handed over.
-    Item(Taken<Pickled>),
-    /// Several, which the caller gets as a list.
-    Items(Vec<Taken<Pickled>>),
-}
-
-impl Answer {
-    /// The guards of the items that the answer carries.
-    pub fn items(&self) -> &[Taken<Pickled>] {
-        match self {
-            Self::Value(_) => &[],
-            Self::Item(item) => std::slice::from_ref(item),
-            Self::Items(items) => items,
-        }
-    }
-
-    /// As [`items`](Self::items), to release their slots.
-    pub fn items_mut(&mut self) -> &mut [Taken<Pickled>] {
-        match self {
-            Self::Value(_) => &mut [],
-            Self::Item(item) => std::slice::from_mut(item),
-            Self::Items(items) => items,
-        }
-    }
-
-    /// The guards of the items that the answer carries, to keep them.
-    pub fn into_items(self) -> Vec<Taken<Pickled>> {
-        match self {
-            Self::Value(_) => Vec::new(),
-            Self::Item(item) => vec![item],
-            Self::Items(items) => items,
-        }
-    }
-
-    /// Lets the items go for good. An answer that is dropped instead puts them back into their queues.
-    pub fn commit(self) {
-        match self {
-            Self::Value(_) => {}
-            Self::Item(item) => drop(item.commit()),
-            Self::Items(items) => items.into_iter().for_each(|item| drop(item.commit())),
-        }
-    }
-}
-
-impl<T: Into<Value>> From<T> for Answer {
-    fn from(value: T) -> Self {
-        Self::Value(value.into())
     }
 }

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use crate::message::{Argument, Call, Caller, Exception};
 use crate::pickle::{Pickled, Value};
 use crate::queue::{BoundedQueue, GetError, Limits, Packing, PutError, Taken, Wait};
-use crate::shared::redelivery::Ledger;
-use crate::shared::{Answer, QueueOptions, Shared};
+use crate::shared::ledger::Ledger;
+use crate::shared::once::{Begun, Progress, Puts};
+use crate::shared::{Answer, QueueOptions, Shared, answer};
 
-/// The methods of `queue.Queue` and `multiprocessing.Queue`, two for batches, and `redelivers`.
+/// The methods of `queue.Queue` and `multiprocessing.Queue`, two for batches, and those about deliveries.
 const EXPOSED: &[&str] = &[
     "put",
     "get",
@@ -28,6 +29,11 @@ const EXPOSED: &[&str] = &[
     "join_thread",
     "cancel_join_thread",
     "redelivers",
+    "lend",
+    "task_failed",
+    "give_back",
+    "touch",
+    "lease",
 ];
 
 /// What one `get_many` takes at most, however much is asked for: its reply is built in memory, and what is in it
@@ -51,8 +57,9 @@ const PUT_MANY_ITEMS: usize = 1024;
 #[derive(Debug)]
 pub struct SharedQueue {
     queue: Arc<BoundedQueue<Pickled>>,
-    /// What clients have and are not done with, where the queue delivers at least once.
-    ledger: Option<Ledger>,
+    /// What clients have and are not done with, where the queue delivers at least once; and what they were lent.
+    pub(super) ledger: Arc<Ledger>,
+    puts: Puts,
     maxsize: usize,
     max_bytes: Option<usize>,
 }
@@ -68,7 +75,8 @@ impl SharedQueue {
         let QueueOptions { maxsize, max_bytes, redelivery } = options;
         let limits = Limits { maxsize, max_weight: max_bytes, weigh: Pickled::memory };
         let queue = BoundedQueue::packed(limits, Packing { pack: Pickled::pack, unpack: Pickled::unpack });
-        Arc::new(Self { queue, ledger: redelivery.map(Ledger::new), maxsize, max_bytes })
+        let ledger = Arc::new(Ledger::new(Arc::clone(&queue), redelivery));
+        Arc::new(Self { queue, ledger, puts: Puts::default(), maxsize, max_bytes })
     }
 
     /// The queue itself, for use in the process that serves it.
@@ -80,34 +88,62 @@ impl SharedQueue {
         let nowait = call.method() == "put_nowait";
         // `queue.Queue` calls it item, `multiprocessing.Queue` obj.
         let item = if call.names("obj") { "obj" } else { "item" };
-        let [item, block, timeout] = match nowait {
-            true => call.bind([item], 1).map(|[item]| [item, None, None])?,
-            false => call.bind([item, "block", "timeout"], 1)?,
+        let [item, block, timeout, once] = match nowait {
+            true => call.bind([item], 1).map(|[item]| [item, None, None, None])?,
+            false => bind_put(&call, item)?,
         };
         // Python looks at the timeout only where there is a bound.
         let timeout = timeout.filter(|_| self.maxsize > 0 || self.max_bytes.is_some());
         let limit = limit(&call, !nowait, block, timeout)?;
+        let begun = match self.begin(&call, once, limit)? {
+            Progress::Answered(_) => return Ok(Value::None.into()),
+            Progress::ToDo(begun) => begun,
+        };
         let caller = call.caller();
         // `bind` has made sure of the item.
         let item = item.ok_or_else(|| Exception::type_error("put() needs an item"))?;
         let payload = call.into_opaque(item)?;
         self.queue.put(payload, wait(limit).while_alive(&|| !caller.is_gone())).map_err(put_error)?;
+        if let Some(begun) = begun {
+            begun.answered();
+        }
         Ok(Value::None.into())
     }
 
     fn put_many(&self, call: Call<'_>) -> Result<Answer, Exception> {
-        let [items, block, timeout] = call.bind(["items", "block", "timeout"], 1)?;
+        let [items, block, timeout, once] = bind_put(&call, "items")?;
         let limit = limit(&call, true, block, timeout)?;
-        match items.and_then(|items| call.elements(items)) {
-            Some(elements) => self.put_all(elements.map(|item| call.opaque(item)), limit, &call),
+        let mut begun = match self.begin(&call, once, limit)? {
+            Progress::Answered(put) => return Ok(put.into()),
+            Progress::ToDo(begun) => begun,
+        };
+        let already = begun.as_ref().map_or(0, |begun| begun.put);
+        let put = match items.and_then(|items| call.elements(items)) {
+            Some(elements) => {
+                self.put_all(elements.skip(already).map(|item| call.opaque(item)), limit, &call, &mut begun)
+            }
             // Given by name it lies too deep in the request for the walk to have noted its elements.
             None => {
                 let list = items.map(|items| call.opaque(items)).transpose()?;
                 let items = list.and_then(|list| list.elements()).ok_or_else(|| {
                     Exception::type_error("put_many() needs a list or a tuple of at most 4,194,304 items")
                 })?;
-                self.put_all(items.into_iter().map(Ok), limit, &call)
+                self.put_all(items.into_iter().skip(already).map(Ok), limit, &call, &mut begun)
             }
+        }?;
+        Ok((already + put).into())
+    }
+
+    /// What is left to do of a put that may be a repeated one.
+    fn begin(
+        &self,
+        call: &Call<'_>,
+        once: Option<Argument>,
+        limit: Option<Duration>,
+    ) -> Result<Progress<'_>, Exception> {
+        match once.filter(|&once| !call.is_none(once)) {
+            None => Ok(Progress::ToDo(None)),
+            Some(once) => self.puts.begin(call, once, limit),
         }
     }
 
@@ -118,36 +154,42 @@ impl SharedQueue {
         mut items: impl Iterator<Item = Result<Pickled, Exception>>,
         limit: Option<Duration>,
         call: &Call<'_>,
-    ) -> Result<Answer, Exception> {
+        begun: &mut Option<Begun<'_>>,
+    ) -> Result<usize, Exception> {
         let alive = || !call.caller().is_gone();
-        let begun = Instant::now();
+        let since = Instant::now();
         let mut total = 0;
-        loop {
+        let mut put = |count: usize| {
+            total += count;
+            begun.iter_mut().for_each(|begun| begun.put += count);
+        };
+        let stopped = loop {
             // Not all at once: others want to use the queue too, and a million items in pieces of their own
             // leave the heap in pieces.
-            let some = items.by_ref().take(PUT_MANY_ITEMS).collect::<Result<VecDeque<_>, _>>();
-            let stopped = match some {
-                Ok(some) if some.is_empty() => return Ok(total.into()),
-                Ok(mut some) => {
-                    let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
-                    match self.queue.put_many(&mut some, wait(left).while_alive(&alive)) {
-                        Ok(put) => {
-                            total += put;
-                            continue;
-                        }
-                        Err(stopped) => {
-                            total += stopped.put;
-                            match stopped.reason {
-                                PutError::Full(()) => return Ok(total.into()),
-                                reason => put_error(reason),
-                            }
-                        }
+            let mut some = match items.by_ref().take(PUT_MANY_ITEMS).collect::<Result<VecDeque<_>, _>>() {
+                Ok(some) if some.is_empty() => break None,
+                Ok(some) => some,
+                Err(exception) => break Some(exception),
+            };
+            let left = limit.map(|limit| limit.saturating_sub(since.elapsed()));
+            match self.queue.put_many(&mut some, wait(left).while_alive(&alive)) {
+                Ok(count) => put(count),
+                Err(stopped) => {
+                    put(stopped.put);
+                    match stopped.reason {
+                        PutError::Full(()) => break None,
+                        // Nobody gets this answer; the same put may come again by another connection.
+                        PutError::Gone(()) => return Err(Exception::full()),
+                        reason => break Some(put_error(reason)),
                     }
                 }
-                Err(exception) => exception,
-            };
-            return if total > 0 { Ok(total.into()) } else { Err(stopped) };
+            }
+        };
+        if let Some(exception) = stopped.filter(|_| total == 0) {
+            return Err(exception);
         }
+        begun.take().into_iter().for_each(Begun::answered);
+        Ok(total)
     }
 
     fn get(&self, call: &Call<'_>) -> Result<Answer, Exception> {
@@ -158,19 +200,39 @@ impl SharedQueue {
         };
         let limit = limit(call, !nowait, block, timeout)?;
         let taken = self.taking(call, |alive| self.queue.take(wait(limit).while_alive(alive)))?;
-        Ok(Answer::Item(taken))
+        Ok(match self.ledger.redelivers() {
+            false => Answer::item(taken),
+            true => {
+                let payload = Value::Opaque(Pickled::clone(&taken));
+                Answer::delivering(payload, self.ledger.lend(call.caller().id(), vec![taken]).1)
+            }
+        })
     }
 
     fn get_many(&self, call: &Call<'_>) -> Result<Answer, Exception> {
-        let [max, block, timeout] = call.bind(["max_items", "block", "timeout"], 1)?;
+        let items = self.take_many(call, true)?;
+        Ok(match self.ledger.redelivers() {
+            false => Answer::items(items),
+            true => {
+                let list = answer::list(&items);
+                Answer::delivering(list, self.ledger.lend(call.caller().id(), items).1)
+            }
+        })
+    }
+
+    /// Several items, as a call's arguments ask for them; how many may have to be said.
+    pub(super) fn take_many(
+        &self,
+        call: &Call<'_>,
+        says_how_many: bool,
+    ) -> Result<Vec<Taken<Pickled>>, Exception> {
+        let [max, block, timeout] =
+            call.bind(["max_items", "block", "timeout"], usize::from(says_how_many))?;
         let max = usize::try_from(call.int(max, 1)?).ok().filter(|&max| max > 0);
         let max = max.ok_or_else(|| Exception::value_error("'max_items' must be a positive number"))?;
         let limit = limit(call, true, block, timeout)?;
         let max = max.min(GET_MANY_ITEMS);
-        let taken = self.taking(call, |alive| {
-            self.queue.take_many(max, GET_MANY_BYTES, wait(limit).while_alive(alive))
-        })?;
-        Ok(Answer::Items(taken))
+        self.taking(call, |alive| self.queue.take_many(max, GET_MANY_BYTES, wait(limit).while_alive(alive)))
     }
 
     /// Takes items for the caller, as long as it is there.
@@ -183,36 +245,14 @@ impl SharedQueue {
         take(&|| self.is_wanted(call)).map_err(get_error)
     }
 
-    /// Takes back the items whose lease has ended. No thread keeps watch: whoever looks at the queue does this
-    /// first, and again while it waits.
-    fn expire(&self) {
-        if let Some(ledger) = &self.ledger {
-            ledger.expire(&self.queue);
-        }
+    pub(super) fn expire(&self) {
+        self.ledger.expire();
     }
 
     /// Asked while a call waits: whether somebody still waits for its answer.
     fn is_wanted(&self, call: &Call<'_>) -> bool {
         self.expire();
         !call.caller().is_gone()
-    }
-
-    fn task_done(&self, call: &Call<'_>) -> Result<Answer, Exception> {
-        let [count] = call.bind(["count"], 0)?;
-        let count = usize::try_from(call.int(count, 1)?)
-            .map_err(|_| Exception::value_error("'count' must be a non-negative number"))?;
-        let finished = match &self.ledger {
-            None => count,
-            Some(ledger) => ledger.done(call.caller().id(), count, &self.queue).ok_or_else(|| {
-                Exception::value_error(
-                    "task_done() called too many times: this connection's latest get() or get_many() has not so \
-                     many unfinished items. This queue delivers again what is not done: call task_done() after \
-                     each get(), in the thread that got the item; to take several first, use get_many()",
-                )
-            })?,
-        };
-        self.queue.task_done_many(finished).map_err(|error| Exception::value_error(error.to_string()))?;
-        Ok(Value::None.into())
     }
 
     fn join(&self, call: &Call<'_>) -> Result<Answer, Exception> {
@@ -225,7 +265,11 @@ impl SharedQueue {
 
     fn shutdown(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         let [immediate] = call.bind(["immediate"], 0)?;
-        self.queue.shutdown(call.truth(immediate, false));
+        let immediate = call.truth(immediate, false);
+        self.queue.shutdown(immediate);
+        if immediate {
+            self.ledger.wake_all();
+        }
         Ok(Value::None.into())
     }
 
@@ -236,7 +280,8 @@ impl SharedQueue {
             "qsize" => Ok(self.queue.len().into()),
             "empty" => Ok(self.queue.is_empty().into()),
             "full" => Ok(self.queue.is_full().into()),
-            "redelivers" => Ok(self.ledger.is_some().into()),
+            "redelivers" => Ok(self.ledger.redelivers().into()),
+            "lease" => Ok(self.ledger.lease().map(|lease| lease.as_secs_f64()).into()),
             // `multiprocessing.Queue` has a feeder thread to close and to join; here there is none.
             "close" | "join_thread" | "cancel_join_thread" => Ok(Value::None.into()),
             _ => Err(call.unknown_method()),
@@ -255,7 +300,11 @@ impl Shared for SharedQueue {
             "get" | "get_nowait" => self.get(&call),
             "put_many" => self.put_many(call),
             "get_many" => self.get_many(&call),
+            "lend" => self.lend(&call),
             "task_done" => self.task_done(&call),
+            "task_failed" => self.task_failed(&call),
+            "give_back" => self.give_back(&call),
+            "touch" => self.touch(&call),
             "join" => self.join(&call),
             "shutdown" => self.shutdown(&call),
             _ => self.look(&call),
@@ -267,25 +316,8 @@ impl Shared for SharedQueue {
         format!("<netq.Queue len={} maxsize={}>", stats.len, stats.maxsize)
     }
 
-    fn delivered(&self, caller: &Caller, mut answer: Answer) -> Option<Answer> {
-        let Some(ledger) = &self.ledger else {
-            answer.items_mut().iter_mut().for_each(Taken::release_slot);
-            return Some(answer);
-        };
-        // As in Python, who has got an item leaves room for another; but this one stays in memory.
-        answer.items_mut().iter_mut().for_each(Taken::lend);
-        ledger.lend(caller.id(), answer.into_items());
-        None
-    }
-
-    fn unread(&self, caller: &Caller) {
-        if let Some(ledger) = &self.ledger {
-            ledger.unread(caller.id());
-        }
-    }
-
     fn disconnected(&self, caller: &Caller) -> Option<String> {
-        let count = self.ledger.as_ref()?.ended(caller.id(), &self.queue);
+        let count = self.ledger.ended(caller.id());
         let items = if count == 1 { "item" } else { "items" };
         (count > 0).then(|| format!("left with {count} {items} for which it had not called task_done()"))
     }
@@ -293,16 +325,16 @@ impl Shared for SharedQueue {
     fn stats(&self) -> Vec<(&'static str, Value)> {
         self.expire();
         let stats = self.queue.stats();
-        let (lease, attempts) = self.ledger.as_ref().map(Ledger::limits).unwrap_or_default();
         vec![
             ("length", stats.len.into()),
             ("maxsize", stats.maxsize.into()),
             ("bytes", stats.weight.into()),
             ("max_bytes", stats.max_weight.into()),
-            ("redelivers", self.ledger.is_some().into()),
-            ("lease", lease.map(|lease| lease.as_secs_f64()).into()),
-            ("attempts", attempts.map(i64::from).into()),
+            ("redelivers", self.ledger.redelivers().into()),
+            ("lease", self.ledger.lease().map(|lease| lease.as_secs_f64()).into()),
+            ("attempts", self.ledger.attempts().map(i64::from).into()),
             ("out", stats.out.into()),
+            ("resting", self.ledger.resting().into()),
             ("puts", stats.puts.into()),
             ("gets", stats.gets.into()),
             ("returned", stats.returned.into()),
@@ -311,6 +343,14 @@ impl Shared for SharedQueue {
             ("unfinished", stats.unfinished.into()),
         ]
     }
+}
+
+/// The arguments of `put` and `put_many`, of which `once` goes by its name only: Python's has three positions.
+fn bind_put(call: &Call<'_>, what: &str) -> Result<[Option<Argument>; 4], Exception> {
+    if call.names("once") {
+        return call.bind([what, "block", "timeout", "once"], 1);
+    }
+    call.bind([what, "block", "timeout"], 1).map(|[item, block, timeout]| [item, block, timeout, None])
 }
 
 /// How long Python's arguments `block` and `timeout` allow to wait; `None` for ever.

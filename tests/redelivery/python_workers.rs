@@ -18,6 +18,21 @@ fn each_task_of_killed_python_workers_has_a_result() {
     });
 }
 
+#[test]
+fn python_clients_borrow_items_and_say_by_tags_what_became_of_them() {
+    thread::scope(|scope| {
+        for python in pythons::all() {
+            scope.spawn(move || {
+                let hub = Hub::start(&["plain", "careful,redeliver", "leased,redeliver,lease=60,attempts=9"]);
+                for queue in ["plain", "careful", "leased"] {
+                    python.run("lending.py", &[&hub.address, KEY, queue]);
+                    assert_eq!((hub.figure(queue, "unfinished"), hub.figure(queue, "out")), (0, 0));
+                }
+            });
+        }
+    });
+}
+
 fn kill_workers(python: &Python, mut rng: Rng) {
     let hub = Hub::start(&["get_task_queue,redeliver", "get_result_queue"]);
     let (count, kills) = (200, 8);

@@ -1,0 +1,380 @@
+//! The ledger of a queue: who has which item, and has not said that it is done.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::auth::random_bytes;
+use crate::pickle::Pickled;
+use crate::queue::{BoundedQueue, Taken, Wait};
+use crate::shared::tag::Tag;
+use crate::shared::{Delivery, Redelivery};
+
+/// A year: the clock does not count up to any number of seconds.
+const LONGEST_REST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// An item at a client.
+struct Lent {
+    item: Taken<Pickled>,
+    delivery: u64,
+    connection: u64,
+    since: Instant,
+    /// Whether its client has surely begun with it: then, if it is not finished, that was an attempt.
+    begun: bool,
+}
+
+/// An item that failed and is not given to anybody before this time.
+struct Resting {
+    item: Taken<Pickled>,
+    until: Instant,
+}
+
+/// What a connection's latest call gave it and it has not finished, the oldest first: what a plain `task_done()`
+/// means. Items of the calls before it are not among these, or the second item would be taken for done by a
+/// worker that has failed with the first.
+struct Latest {
+    items: VecDeque<Tag>,
+    /// The reply with them was written. Before that nobody can have begun.
+    written: bool,
+}
+
+/// All items of one queue that are at clients, or rest.
+pub(super) struct Ledger {
+    queue: Arc<BoundedQueue<Pickled>>,
+    state: Mutex<State>,
+    /// `None` if the queue delivers again only what was taken with `lend()`.
+    policy: Option<Redelivery>,
+    /// Whether anything rests, so that those who look at the queue need not lock the ledger for that.
+    rests: AtomicBool,
+    run: u32,
+}
+
+#[derive(Default)]
+struct State {
+    /// By the item's number.
+    lent: BTreeMap<u64, Lent>,
+    latest: BTreeMap<u64, Latest>,
+    resting: BTreeMap<u64, Resting>,
+    /// How many deliveries there were: the next one's number.
+    deliveries: u64,
+    /// No lease began before this. With many clients, looking through all that they have for each item that
+    /// somebody asks for would be slow.
+    oldest: Option<Instant>,
+}
+
+impl State {
+    /// Notes that a connection has begun with the first item that it has not finished.
+    fn begin(&mut self, connection: u64) {
+        let latest = self.latest.get(&connection).filter(|latest| latest.written);
+        let Some(tag) = latest.and_then(|latest| latest.items.front()).copied() else { return };
+        // Its lease may have ended, and then somebody else has begun with it.
+        if let Some(lent) = self.held(tag) {
+            lent.begun = true;
+        }
+    }
+
+    /// The item, if it is still out by this delivery.
+    fn held(&mut self, tag: Tag) -> Option<&mut Lent> {
+        self.lent.get_mut(&tag.item).filter(|lent| lent.delivery == tag.delivery)
+    }
+
+    /// Ends this delivery of the item, unless it has ended.
+    fn end(&mut self, tag: Tag) -> Option<Lent> {
+        self.held(tag)?;
+        self.lent.remove(&tag.item)
+    }
+
+    /// The connection has said what became of it: it is not among what a plain `task_done()` means any more.
+    fn settle(&mut self, connection: u64, tag: Tag) {
+        if let Some(latest) = self.latest.get_mut(&connection) {
+            latest.items.retain(|&known| known != tag);
+            if latest.items.is_empty() {
+                self.latest.remove(&connection);
+            }
+        }
+    }
+
+    /// Those of the lent items that are to go back, in the order of their numbers.
+    fn take_out(&mut self, goes: impl Fn(&Lent) -> bool) -> Vec<Lent> {
+        let numbers: Vec<u64> =
+            self.lent.iter().filter(|(_, lent)| goes(lent)).map(|(&number, _)| number).collect();
+        numbers.iter().filter_map(|number| self.lent.remove(number)).collect()
+    }
+}
+
+impl Ledger {
+    pub(super) fn new(queue: Arc<BoundedQueue<Pickled>>, policy: Option<Redelivery>) -> Self {
+        let mut run = [0; 4];
+        random_bytes(&mut run);
+        let (state, rests) = (Mutex::default(), AtomicBool::new(false));
+        Self { queue, state, policy, rests, run: u32::from_be_bytes(run) }
+    }
+
+    /// Whether what a plain `get` took comes back too.
+    pub(super) fn redelivers(&self) -> bool {
+        self.policy.is_some()
+    }
+
+    pub(super) fn lease(&self) -> Option<Duration> {
+        self.policy.as_ref()?.lease
+    }
+
+    /// How often an item may fail.
+    pub(super) fn attempts(&self) -> Option<u32> {
+        Some(self.policy.as_ref()?.dead_letters.as_ref()?.attempts)
+    }
+
+    /// How many items rest.
+    pub(super) fn resting(&self) -> usize {
+        if self.rests.load(Ordering::Relaxed) { self.lock().resting.len() } else { 0 }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a connection is about to get these items. Their lease counts from now: a reply that nobody reads
+    /// must not keep them for longer.
+    pub(super) fn lend(self: &Arc<Self>, connection: u64, items: Vec<Taken<Pickled>>) -> (Vec<Tag>, Loan) {
+        let since = Instant::now();
+        let mut state = self.lock();
+        // What it skips now it has tried: nobody asks for more before that.
+        state.begin(connection);
+        state.oldest.get_or_insert(since);
+        let mut tags = Vec::with_capacity(items.len());
+        for item in items {
+            let delivery = state.deliveries;
+            state.deliveries += 1;
+            tags.push(Tag { item: item.number(), delivery, run: self.run });
+            state.lent.insert(item.number(), Lent { item, delivery, connection, since, begun: false });
+        }
+        let latest = Latest { items: tags.iter().copied().collect(), written: false };
+        state.latest.insert(connection, latest);
+        (tags, Loan { ledger: Arc::clone(self), connection, read: false })
+    }
+
+    /// The connection is done with the oldest items of its latest `get`, which are now gone for good. Says how many
+    /// this call has finished; `None` if it has not so many, and then nothing is done.
+    pub(super) fn done(&self, connection: u64, count: usize) -> Option<usize> {
+        let mut state = self.lock();
+        let tags = state.latest.get(&connection).map_or(Vec::new(), |latest| {
+            // Not `count`, which may be any number.
+            latest.items.iter().take(count).copied().collect()
+        });
+        if tags.len() < count {
+            return None;
+        }
+        Some(tags.into_iter().filter(|&tag| self.finish_one(&mut state, connection, tag)).count())
+    }
+
+    /// How many items of its latest `get` a connection has not finished.
+    pub(super) fn unfinished(&self, connection: u64) -> usize {
+        self.lock().latest.get(&connection).map_or(0, |latest| latest.items.len())
+    }
+
+    /// The next item that a plain `task_failed()` of this connection means.
+    pub(super) fn first(&self, connection: u64) -> Option<Tag> {
+        self.lock().latest.get(&connection)?.items.front().copied()
+    }
+
+    /// The tag, if this ledger has given it.
+    pub(super) fn check(&self, text: &str) -> Option<Tag> {
+        let tag: Tag = text.parse().ok()?;
+        (tag.run == self.run && tag.delivery < self.lock().deliveries).then_some(tag)
+    }
+
+    /// These items are done and gone for good, wherever they are: one whose lease has ended, and that waits again or
+    /// is at somebody else, was done all the same. Says how many were not finished before.
+    pub(super) fn finish(&self, connection: u64, tags: &[Tag]) -> usize {
+        let mut state = self.lock();
+        tags.iter().filter(|&&tag| self.finish_one(&mut state, connection, tag)).count()
+    }
+
+    fn finish_one(&self, state: &mut State, connection: u64, tag: Tag) -> bool {
+        state.settle(connection, tag);
+        let lent = state.lent.remove(&tag.item).map(|lent| lent.item);
+        let item = lent.or_else(|| state.resting.remove(&tag.item).map(|resting| resting.item));
+        // With the ledger locked: so nothing is on its way from there to the queue.
+        item.map(Taken::commit).or_else(|| self.queue.remove(tag.item)).is_some()
+    }
+
+    /// Work on these items has failed: each counts an attempt, and goes back after `delay`, or to the dead letters.
+    /// Says how many were still out by these deliveries.
+    pub(super) fn fail(&self, connection: u64, tags: &[Tag], delay: Duration) -> usize {
+        let mut state = self.lock();
+        let mut count = 0;
+        for &tag in tags {
+            state.settle(connection, tag);
+            let Some(lent) = state.end(tag) else { continue };
+            count += 1;
+            self.failed(&mut state, lent.item, delay);
+        }
+        count
+    }
+
+    /// These items were not tried, and go back to their places. Says how many were still out by these deliveries.
+    pub(super) fn give_back(&self, connection: u64, tags: &[Tag]) -> usize {
+        let mut state = self.lock();
+        let mut count = 0;
+        for &tag in tags {
+            state.settle(connection, tag);
+            count += usize::from(state.end(tag).is_some());
+        }
+        count
+    }
+
+    /// The lease of these items begins anew. Says how many were still out by these deliveries.
+    pub(super) fn touch(&self, tags: &[Tag]) -> usize {
+        let (now, mut state) = (Instant::now(), self.lock());
+        let renew = |tag: &&Tag| state.held(**tag).map(|lent| lent.since = now).is_some();
+        tags.iter().filter(renew).count()
+    }
+
+    /// The lease of all that a connection has begins anew. Says how many items these are.
+    pub(super) fn touch_all(&self, connection: u64) -> usize {
+        let (now, mut state) = (Instant::now(), self.lock());
+        let its = state.lent.values_mut().filter(|lent| lent.connection == connection);
+        its.map(|lent| lent.since = now).count()
+    }
+
+    /// The connection has ended: what it was not done with goes back. Says how many items these were.
+    pub(super) fn ended(&self, connection: u64) -> usize {
+        let mut state = self.lock();
+        state.begin(connection);
+        state.latest.remove(&connection);
+        let back = state.take_out(|lent| lent.connection == connection);
+        let count = back.len();
+        self.take_back(&mut state, back);
+        count
+    }
+
+    /// Takes back the items whose lease has ended, and those that have rested. No thread keeps watch: whoever looks
+    /// at the queue does this first, and again while it waits.
+    pub(super) fn expire(&self) {
+        let lease = self.lease();
+        let rests = self.rests.load(Ordering::Relaxed);
+        if lease.is_none() && !rests {
+            return;
+        }
+        let now = Instant::now();
+        let mut state = self.lock();
+        if rests {
+            self.wake(&mut state, |until| until <= now);
+        }
+        let Some(lease) = lease else { return };
+        let has_ended = |since: Instant| now.saturating_duration_since(since) >= lease;
+        if !state.oldest.is_some_and(has_ended) {
+            return;
+        }
+        // The first that each of these clients has not finished is the one that it hangs with.
+        let mut connections: Vec<u64> =
+            state.lent.values().filter(|lent| has_ended(lent.since)).map(|lent| lent.connection).collect();
+        connections.dedup();
+        connections.into_iter().for_each(|connection| state.begin(connection));
+        let expired = state.take_out(|lent| has_ended(lent.since));
+        state.oldest = state.lent.values().map(|lent| lent.since).min();
+        self.take_back(&mut state, expired);
+    }
+
+    /// Nothing rests any longer.
+    pub(super) fn wake_all(&self) {
+        self.wake(&mut self.lock(), |_| true);
+    }
+
+    fn wake(&self, state: &mut State, wakes: impl Fn(Instant) -> bool) {
+        let awake: Vec<u64> =
+            state.resting.iter().filter(|(_, rest)| wakes(rest.until)).map(|(&number, _)| number).collect();
+        for resting in awake.iter().filter_map(|number| state.resting.remove(number)) {
+            resting.item.fail();
+        }
+        self.rests.store(!state.resting.is_empty(), Ordering::Relaxed);
+    }
+
+    fn take_back(&self, state: &mut State, items: Vec<Lent>) {
+        for Lent { item, begun, .. } in items {
+            if begun {
+                self.failed(state, item, Duration::ZERO);
+            }
+        }
+    }
+
+    fn failed(&self, state: &mut State, item: Taken<Pickled>, delay: Duration) {
+        let dead_letters = self.policy.as_ref().and_then(|policy| policy.dead_letters.as_ref());
+        if let Some(dead) = dead_letters.filter(|dead| item.attempts() >= dead.attempts) {
+            // A queue that was shut down, or has a bound, may refuse: then the item comes back again.
+            if dead.queue.put(Pickled::clone(&item), Wait::not_at_all()).is_ok() {
+                drop(item.commit());
+                // Nobody will report it done, and `join()` must not wait for it.
+                let _ = self.queue.task_done();
+                return;
+            }
+        }
+        if delay.is_zero() {
+            return item.fail();
+        }
+        let until = Instant::now() + delay.min(LONGEST_REST);
+        state.resting.insert(item.number(), Resting { item, until });
+        self.rests.store(true, Ordering::Relaxed);
+    }
+
+    fn written(&self, connection: u64) {
+        let mut state = self.lock();
+        let State { lent, latest, .. } = &mut *state;
+        let Some(latest) = latest.get_mut(&connection) else { return };
+        latest.written = true;
+        for tag in &latest.items {
+            if let Some(lent) = lent.get_mut(&tag.item).filter(|lent| lent.delivery == tag.delivery) {
+                lent.item.lend();
+            }
+        }
+    }
+
+    /// The connection has never read what its latest call was to give it: nothing of that was begun.
+    fn unread(&self, connection: u64) {
+        let mut state = self.lock();
+        let Some(latest) = state.latest.remove(&connection) else { return };
+        for tag in latest.items {
+            drop(state.end(tag));
+        }
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// What a connection's latest call lent it: on its way to a client that may be gone.
+pub(super) struct Loan {
+    ledger: Arc<Ledger>,
+    connection: u64,
+    read: bool,
+}
+
+impl Delivery for Loan {
+    /// As in Python, who has got an item leaves room for another; but this one stays in memory.
+    fn written(&mut self) {
+        self.ledger.written(self.connection);
+    }
+
+    /// The items stay in the ledger until they are done.
+    fn commit(mut self: Box<Self>) -> std::io::Result<()> {
+        self.read = true;
+        Ok(())
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if !self.read {
+            self.ledger.unread(self.connection);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

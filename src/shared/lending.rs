@@ -1,0 +1,151 @@
+//! The methods of a queue that are about items at clients: taking some on loan, and saying what became of them.
+
+use std::time::Duration;
+
+use crate::message::{Argument, Call, Exception};
+use crate::pickle::{Pickled, Value};
+use crate::shared::tag::Tag;
+use crate::shared::{Answer, SharedQueue};
+
+/// One tag or several: what a method is to answer depends on it.
+enum Tags {
+    One(Tag),
+    Many(Vec<Tag>),
+}
+
+impl Tags {
+    fn as_slice(&self) -> &[Tag] {
+        match self {
+            Self::One(tag) => std::slice::from_ref(tag),
+            Self::Many(tags) => tags,
+        }
+    }
+
+    /// Of one, whether it was; of several, how many were.
+    fn answer(&self, count: usize) -> Answer {
+        match self {
+            Self::One(_) => (count > 0).into(),
+            Self::Many(_) => count.into(),
+        }
+    }
+}
+
+impl SharedQueue {
+    /// As `get_many`, except that what it takes is never forgotten, not even by a plain queue, and that each item
+    /// comes with the tag of this delivery.
+    pub(super) fn lend(&self, call: &Call<'_>) -> Result<Answer, Exception> {
+        let items = self.take_many(call, false)?;
+        let payloads: Vec<_> = items.iter().map(|item| Pickled::clone(item)).collect();
+        let (tags, loan) = self.ledger.lend(call.caller().id(), items);
+        let pair =
+            |(tag, payload): (Tag, _)| Value::Tuple(vec![tag.to_string().into(), Value::Opaque(payload)]);
+        let pairs = tags.into_iter().zip(payloads).map(pair).collect();
+        Ok(Answer::delivering(Value::List(pairs), loan))
+    }
+
+    pub(super) fn task_done(&self, call: &Call<'_>) -> Result<Answer, Exception> {
+        let (caller, argument) = (call.caller().id(), tag_argument(call, "count")?);
+        if let Some(tags) = self.tags(call, argument)? {
+            let finished = self.ledger.finish(caller, tags.as_slice());
+            self.tasks_done(finished)?;
+            return Ok(tags.answer(finished));
+        }
+        let count = usize::try_from(call.int(argument, 1)?)
+            .map_err(|_| Exception::value_error("'count' must be a non-negative number"))?;
+        // A plain queue has forgotten what a `get` took: the rest is counted, as Python does.
+        let counted = match self.ledger.redelivers() {
+            true => 0,
+            false => count.saturating_sub(self.ledger.unfinished(caller)),
+        };
+        let finished = self.ledger.done(caller, count - counted).ok_or_else(|| {
+            Exception::value_error(
+                "task_done() called too many times: this connection's latest get() or get_many() has not so many \
+                 unfinished items. This queue delivers again what is not done: call task_done() after each get(), \
+                 in the thread that got the item; to take several first, use get_many()",
+            )
+        })?;
+        self.tasks_done(finished + counted)?;
+        Ok(Value::None.into())
+    }
+
+    fn tasks_done(&self, count: usize) -> Result<(), Exception> {
+        self.queue().task_done_many(count).map_err(|error| Exception::value_error(error.to_string()))
+    }
+
+    pub(super) fn task_failed(&self, call: &Call<'_>) -> Result<Answer, Exception> {
+        let [tag, delay] = call.bind(["tag", "delay"], 0)?;
+        let delay = match delay.map(|delay| call.small(delay)).transpose()? {
+            None | Some(Value::None) => 0.0,
+            Some(Value::Int(seconds)) => seconds as f64,
+            Some(Value::Float(seconds)) => seconds,
+            Some(other) => return Err(call.wrong_type("a number of seconds as its delay", &other)),
+        };
+        if delay < 0.0 || delay.is_nan() {
+            return Err(Exception::value_error("'delay' must be a non-negative number"));
+        }
+        let delay = Duration::try_from_secs_f64(delay).unwrap_or(Duration::MAX);
+        let caller = call.caller().id();
+        let tags = match self.tags(call, tag)? {
+            Some(tags) => tags,
+            None => Tags::One(self.ledger.first(caller).ok_or_else(|| {
+                Exception::value_error(
+                    "task_failed() called too many times: this connection's latest get() has no unfinished item. \
+                     A queue that does not redeliver knows only what was taken with lend()",
+                )
+            })?),
+        };
+        Ok(tags.answer(self.ledger.fail(caller, tags.as_slice(), delay)))
+    }
+
+    pub(super) fn give_back(&self, call: &Call<'_>) -> Result<Answer, Exception> {
+        let [tag] = call.bind(["tag"], 1)?;
+        let tags = self.tags(call, tag)?.ok_or_else(|| Exception::type_error("give_back() needs a tag"))?;
+        Ok(tags.answer(self.ledger.give_back(call.caller().id(), tags.as_slice())))
+    }
+
+    pub(super) fn touch(&self, call: &Call<'_>) -> Result<Answer, Exception> {
+        let [tag] = call.bind(["tag"], 0)?;
+        // What has ended already is somebody else's.
+        self.expire();
+        match self.tags(call, tag)? {
+            Some(tags) => Ok(tags.answer(self.ledger.touch(tags.as_slice()))),
+            None => Ok((self.ledger.touch_all(call.caller().id()) > 0).into()),
+        }
+    }
+
+    /// A tag, a list of tags, or `None` for anything else: a number, `None`, nothing.
+    fn tags(&self, call: &Call<'_>, argument: Option<Argument>) -> Result<Option<Tags>, Exception> {
+        let Some(argument) = argument else { return Ok(None) };
+        let tag = |value| match value {
+            Value::Str(text) => self.tag(&text),
+            other => Err(call.wrong_type("tags, each a str,", &other)),
+        };
+        if let Some(elements) = call.elements(argument) {
+            let tags = elements.map(|element| call.small(element).and_then(tag));
+            return Ok(Some(Tags::Many(tags.collect::<Result<_, _>>()?)));
+        }
+        match call.small(argument)? {
+            Value::Str(text) => Ok(Some(Tags::One(self.tag(&text)?))),
+            // Given by name it lies too deep in the request for the walk to have noted its elements.
+            Value::List(tags) | Value::Tuple(tags) => {
+                Ok(Some(Tags::Many(tags.into_iter().map(tag).collect::<Result<_, _>>()?)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn tag(&self, text: &str) -> Result<Tag, Exception> {
+        self.ledger.check(text).ok_or_else(|| {
+            Exception::value_error(
+                "no such delivery: the tag is not of this queue, or from before the hub was started again, and then \
+                 the item has been given back",
+            )
+        })
+    }
+}
+
+/// The only argument: by position, by its name, or as `tag`.
+fn tag_argument(call: &Call<'_>, name: &str) -> Result<Option<Argument>, Exception> {
+    let name = if call.names("tag") { "tag" } else { name };
+    call.bind([name], 0).map(|[argument]| argument)
+}
