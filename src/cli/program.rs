@@ -106,20 +106,26 @@ fn is_the_items_own(error: &io::Error) -> bool {
 }
 
 impl Outcome {
+    /// Drops the output, and says so where it would be.
+    pub fn leave_out(&mut self, what: &str) {
+        self.stdout = Vec::new();
+        self.stderr = format!("netq: this result is without {what}\n").into_bytes();
+    }
+
     /// The dict that `netq work` puts on the results queue.
-    pub fn into_value(self, item: Value) -> Value {
+    pub fn to_value(&self, item: Value) -> Value {
         Value::Dict(vec![
             ("task".into(), item),
             ("status".into(), self.status.into()),
-            ("stdout".into(), text_or_bytes(self.stdout)),
-            ("stderr".into(), text_or_bytes(self.stderr)),
+            ("stdout".into(), text_or_bytes(&self.stdout)),
+            ("stderr".into(), text_or_bytes(&self.stderr)),
             ("seconds".into(), self.elapsed.as_secs_f64().into()),
         ])
     }
 }
 
-fn text_or_bytes(output: Vec<u8>) -> Value {
-    String::from_utf8(output).map_or_else(|error| error.into_bytes().into(), Value::from)
+fn text_or_bytes(output: &[u8]) -> Value {
+    str::from_utf8(output).map_or_else(|_| output.to_vec().into(), Value::from)
 }
 
 fn has_placeholder(argument: &OsStr) -> bool {
@@ -279,7 +285,7 @@ mod tests {
             stderr: b"\xff".to_vec(),
             elapsed: Duration::from_millis(250),
         };
-        let text = outcome.into_value("x".into()).to_string();
+        let text = outcome.to_value("x".into()).to_string();
         assert_eq!(text, r"{'task': 'x', 'status': -9, 'stdout': 'é\n', 'stderr': b'\xff', 'seconds': 0.25}");
     }
 }

@@ -37,7 +37,8 @@ options:
     access_help!(),
     "
 When the hub restarts, workers wait for it. A result of which it is not known whether it arrived is put again:
-it may come twice, but it is not lost. A command that fails has a result like any other: it is not run again.
+it may come twice, but it is not lost. One that is too large for the hub is put without its output, and says
+so in 'stderr'. A command that fails has a result like any other: it is not run again.
 One that cannot be started on this machine ends the worker, and its item is not done (exit code 1).
 
 A worker that is killed takes its item with it, unless the queue was served with `redeliver`: then another one
@@ -182,7 +183,7 @@ impl<'w> Worker<'w> {
         match (&mut self.results, &work.results) {
             (Some(results), Some(name)) => {
                 let about = format!("the result of {item} did not get into '{name}'");
-                results.put(outcome.into_value(item)).map_err(|error| Failure::about(about, &error))?;
+                deliver(results, outcome, item).map_err(|error| Failure::about(about, &error))?;
             }
             _ => {
                 show(&outcome)?;
@@ -200,6 +201,28 @@ impl<'w> Worker<'w> {
             false => Ok(()),
         }
     }
+}
+
+/// Puts a result; one that the hub refuses without its output, and then without the item too. If its worker ended
+/// instead, the item would go on to end all the others.
+fn deliver(results: &mut QueueProxy, mut outcome: Outcome, item: Value) -> Result<(), Error> {
+    let refused = match results.put(outcome.to_value(item.clone())) {
+        Err(error) if is_refusal(&error) => error,
+        done => return done,
+    };
+    outcome.leave_out(&format!("its output, because the hub refused it: {refused}"));
+    let refused = match results.put(outcome.to_value(item)) {
+        Err(error) if is_refusal(&error) => error,
+        done => return done,
+    };
+    outcome.leave_out(&format!("the item and its output, because the hub refused them: {refused}"));
+    results.put(outcome.to_value(Value::None))
+}
+
+/// Whether the hub has read what was put and does not take it: it is over its limit for messages, or for the
+/// memory of a queue.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Raised(exception) if exception.name() == "ValueError")
 }
 
 /// Prints a program's output in one piece, so that those of several workers do not mix.

@@ -94,6 +94,41 @@ fn much_output_on_both_sides_is_kept() {
 }
 
 #[test]
+fn result_that_the_hub_refuses_is_put_without_its_output_and_says_so() {
+    let limits =
+        [("--max-message", "20K", "the hub's limit of 20480 bytes"), ("--memory", "40K", "--memory")];
+    for (option, size, reason) in limits {
+        let hub = Hub::start(&["tasks", "results", option, size]);
+        for item in ["100000", "1"] {
+            hub.queue("tasks").put(item).unwrap();
+        }
+        let options = ["--idle-exit", "0.5"];
+        let ended = Running::start(&mut work(&hub, &options, &["head", "/dev/zero", "-c"])).wait();
+        assert_eq!(ended.ok(), "");
+        let results = hub.rest("results");
+        let [task, status, stdout, Value::Str(stderr)] = parts(&results[0]) else { panic!() };
+        assert_eq!([task, status, stdout], ["100000".into(), 0.into(), "".into()]);
+        assert!(stderr.starts_with("netq: this result is without its output"), "{stderr}");
+        assert!(stderr.contains(reason), "{stderr}");
+        assert_eq!(parts(&results[1])[..3], ["1".into(), 0.into(), "\0".into()]);
+        assert_eq!(hub.figure("tasks", "unfinished"), 0);
+    }
+}
+
+#[test]
+fn result_has_no_item_where_the_hub_has_no_room_for_it() {
+    let hub = Hub::start(&["tasks", "results", "--max-message", "20K"]);
+    // With the rest of a result it is over the limit.
+    let item = "x".repeat(20_400);
+    hub.queue("tasks").put(item).unwrap();
+    Running::start(&mut work(&hub, &["--idle-exit", "0.5"], &["true"])).wait().ok();
+    let [task, status, _, Value::Str(stderr)] = parts(&hub.take("results")) else { panic!() };
+    assert_eq!([task, status], [Value::None, 0.into()]);
+    assert!(stderr.starts_with("netq: this result is without the item and its output"), "{stderr}");
+    assert_eq!(hub.figure("tasks", "unfinished"), 0);
+}
+
+#[test]
 fn output_is_printed_where_there_is_no_results_queue() {
     let hub = hub_with(&["one", "two"]);
     let words = [
