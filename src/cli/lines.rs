@@ -55,7 +55,8 @@ impl Lines {
     }
 }
 
-fn size(item: &Value) -> usize {
+/// How many bytes an item has of its own.
+pub fn size(item: &Value) -> usize {
     match item {
         Value::Str(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),

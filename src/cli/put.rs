@@ -9,7 +9,7 @@ use netq::{Error, QueueProxy, Retry, Value};
 use super::access::{Access, access_help, reconnect_help, retry};
 use super::args::{Arg, Args};
 use super::failure::Failure;
-use super::lines::{BATCH_ITEMS, Lines};
+use super::lines::{BATCH_ITEMS, Lines, size};
 use super::out;
 
 /// What `netq put --help` prints.
@@ -98,6 +98,9 @@ fn to_item(word: OsString, bytes: bool) -> Result<Value, Failure> {
     })
 }
 
+/// About what an item costs in a message beside its own bytes.
+const ITEM_BYTES: usize = 16;
+
 /// Where items go.
 struct Sink {
     queue: QueueProxy,
@@ -105,6 +108,8 @@ struct Sink {
     timeout: Option<Duration>,
     /// Whether the hub takes several items at once: CPython's manager does not.
     batches: bool,
+    /// How many bytes at most the hub takes at once, as far as is known: it says only what is too much.
+    batch_bytes: usize,
     /// How many items were put.
     count: u64,
 }
@@ -112,7 +117,7 @@ struct Sink {
 impl Sink {
     fn new(mut queue: QueueProxy, name: String, timeout: Option<Duration>) -> Self {
         let batches = queue.proxy().exposed().iter().any(|method| method == "put_many");
-        Self { queue, name, timeout, batches, count: 0 }
+        Self { queue, name, timeout, batches, batch_bytes: usize::MAX, count: 0 }
     }
 
     fn put(&mut self, mut items: Vec<Value>) -> Result<(), Failure> {
@@ -122,18 +127,42 @@ impl Sink {
                 Some(timeout) => items.into_iter().try_for_each(|item| self.put_one(item, timeout)),
             };
         }
+        let mut timeout = self.timeout;
         while !items.is_empty() {
+            let (some, bytes) = self.first(&items);
             // How many go in is known only afterwards, and the rest is still needed then.
-            let result = self.queue.put_many(items.clone(), self.timeout);
-            let put = result.map_err(|error| self.failure(&error, items.len()))?;
-            self.count += put as u64;
-            items.drain(..put.min(items.len()));
-            // Without a timeout, too few mean another error, which the next call brings to light.
-            if !items.is_empty() && (self.timeout.is_some() || put == 0) {
+            let put = match self.queue.put_many(items[..some].to_vec(), timeout) {
+                // Over the hub's limit for messages, or one that is too large by itself: in smaller batches the
+                // others get in, and the one is found.
+                Err(Error::Raised(exception)) if some > 1 && exception.name() == "ValueError" => {
+                    self.batch_bytes = bytes / 2;
+                    continue;
+                }
+                result => result.map_err(|error| self.failure(&error, some))?,
+            };
+            if put == 0 {
                 return Err(self.failure(&Error::Full, 0));
             }
+            self.count += put as u64;
+            items.drain(..put.min(some));
+            // Too few mean that the time is over, or another error, which the next call brings to light. Those
+            // that follow a whole batch have their own time.
+            timeout = if put < some { timeout.map(|_| Duration::ZERO) } else { self.timeout };
         }
         Ok(())
+    }
+
+    /// How many of the items go to the hub at once, at least one, and about how many bytes they are.
+    fn first(&self, items: &[Value]) -> (usize, usize) {
+        let (mut count, mut bytes) = (0, 0);
+        for item in items {
+            let more = bytes + size(item) + ITEM_BYTES;
+            if count > 0 && more > self.batch_bytes {
+                break;
+            }
+            (count, bytes) = (count + 1, more);
+        }
+        (count, bytes)
     }
 
     fn put_pipelined(&mut self, items: Vec<Value>) -> Result<(), Failure> {

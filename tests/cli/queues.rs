@@ -72,6 +72,31 @@ fn line_that_is_not_utf8_is_named_and_bytes_take_it() {
 
 #[cfg(unix)]
 #[test]
+fn batch_is_split_where_the_hub_takes_less_at_once() {
+    let hub = Hub::start(&["tasks", "--max-message", "4K"]);
+    // Of many sizes: empty ones, and such as fit only alone.
+    let lines: String = (0..500).map(|number| format!("{}\n", "x".repeat(number * 7 % 3900))).collect();
+    let mut put = Running::start(hub.command(&["put", "tasks", "--timeout", "20"]).stdin(Stdio::piped()));
+    put.write(lines.as_bytes());
+    put.wait().ok();
+    assert!(hub.run(&["get", "tasks", "-n", "500"]).ok() == lines, "not the same lines");
+}
+
+#[test]
+fn item_that_can_never_fit_is_not_waited_for_whatever_the_timeout() {
+    for (option, size, reason) in
+        [("--memory", "8K", "larger than all the memory"), ("--max-message", "8K", "the hub's limit")]
+    {
+        let hub = Hub::start(&["tasks", option, size]);
+        let large = "x".repeat(9000);
+        let ended = hub.run(&["put", "tasks", "--timeout", "60", "one", "two", &large, "four"]);
+        let line = ended.error(1);
+        assert!(line.starts_with("netq: 'tasks': 2 items were put: ") && line.contains(reason), "{line}");
+        assert_eq!(hub.rest("tasks"), ["one", "two"].map(Value::from));
+    }
+}
+
+#[test]
 fn item_that_is_not_utf8_is_refused_before_anything_is_put() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
