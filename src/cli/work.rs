@@ -1,7 +1,7 @@
 //! `netq work`: a worker made of any program.
 
 use std::ffi::OsString;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ options:
                         'stderr': likewise, 'seconds': a float}. Without it, what COMMAND prints is printed
   -j N                  run N commands at a time (default 1)
   --idle-exit S         end when no item has come for S seconds (exit code 0)
-  --keep-going          go on after a command has failed. Without it the first that fails is the last that is
-                        started (exit code 1)
+  --keep-going          go on after a command has failed, and say at the end how many did (exit code 1).
+                        Without it the first that fails is the last that is started (exit code 1)
 ",
     reconnect_help!("three days"),
     access_help!(),
@@ -66,8 +66,12 @@ struct Work {
     idle_exit: Option<Duration>,
     keep_going: bool,
     program: Program,
-    /// Set once a command failed, or a worker did.
+    /// Set once a command failed that is to be the last, or a worker did.
     stop: AtomicBool,
+    /// How many commands have ended.
+    ended: AtomicU64,
+    /// How many of them failed.
+    failed: AtomicU64,
 }
 
 /// Runs the command.
@@ -84,10 +88,15 @@ pub fn run(args: Args) -> Result<(), Failure> {
         ends.collect::<Vec<_>>().into_iter().filter_map(Result::err).collect::<Vec<_>>()
     });
     let mut failures = failures.into_iter();
-    let Some(first) = failures.next() else { return Ok(()) };
+    let Some(first) = failures.next() else { return work.summary() };
     failures.for_each(|failure| {
         out::report(&failure);
     });
+    if work.keep_going
+        && let Err(summary) = work.summary()
+    {
+        out::report(&summary);
+    }
     Err(first)
 }
 
@@ -121,7 +130,19 @@ fn parse(mut args: Args) -> Result<Work, Failure> {
     let program =
         Program::find(command).map_err(|why| Failure::usage(format!("cannot run the command: {why}")))?;
     let stop = AtomicBool::new(false);
-    Ok(Work { access, tasks, results, workers, idle_exit, keep_going, program, stop })
+    let [ended, failed] = [0, 0].map(AtomicU64::new);
+    Ok(Work { access, tasks, results, workers, idle_exit, keep_going, program, stop, ended, failed })
+}
+
+impl Work {
+    /// What is said at the end: nothing, unless commands failed.
+    fn summary(&self) -> Result<(), Failure> {
+        let [ended, failed] = [&self.ended, &self.failed].map(|count| count.load(Ordering::Relaxed));
+        match failed {
+            0 => Ok(()),
+            _ => Err(Failure::failed(format!("{failed} of {ended} commands failed"))),
+        }
+    }
 }
 
 /// One of the workers, with proxies of its own.
@@ -178,6 +199,8 @@ impl<'w> Worker<'w> {
         // Before anything is acknowledged: a queue that redelivers gives the item to a worker elsewhere.
         let outcome = work.program.run(&item).map_err(Failure::failed)?;
         let failed = outcome.status != 0;
+        work.ended.fetch_add(1, Ordering::Relaxed);
+        work.failed.fetch_add(failed.into(), Ordering::Relaxed);
         let failure = format!("'{}' ended with status {} for {item}", work.program.name(), outcome.status);
         // Before task_done(): a queue that redelivers then has the item again if this process is killed here.
         match (&mut self.results, &work.results) {

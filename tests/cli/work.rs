@@ -56,10 +56,10 @@ fn first_failure_ends_the_work_after_its_result_was_put() {
 }
 
 #[test]
-fn failures_are_results_with_keep_going() {
+fn failures_are_results_with_keep_going_and_are_counted_at_the_end() {
     let hub = hub_with(&["exit 3", "kill -9 $$", "printf '\\377'"]);
     let mut command = work(&hub, &["--keep-going", "--idle-exit=0.05"], &["sh", "-c"]);
-    Running::start(&mut command).wait().ok();
+    assert_eq!(Running::start(&mut command).wait().error(1), "netq: 2 of 3 commands failed");
     let results = hub.rest("results");
     assert_eq!(
         results.iter().map(|result| parts(result)[1].clone()).collect::<Vec<_>>(),
@@ -144,9 +144,10 @@ fn output_is_printed_where_there_is_no_results_queue() {
     let ended = hub.run(&words);
     assert_eq!(
         ended.stderr,
-        "oh\nnetq: 'sh' ended with status 1 for 'one'\noh\nnetq: 'sh' ended with status 1 for 'two'\n"
+        "oh\nnetq: 'sh' ended with status 1 for 'one'\noh\nnetq: 'sh' ended with status 1 for 'two'\n\
+         netq: 2 of 2 commands failed\n"
     );
-    assert_eq!(ended.ok(), "one\ntwo\n");
+    assert_eq!((ended.code, ended.stdout), (Some(1), b"one\ntwo\n".to_vec()));
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn item_that_is_no_text_is_passed_as_bytes_or_as_a_literal() {
     queue.put(("crop", 7)).unwrap();
     queue.put("a\0b").unwrap();
     let mut command = work(&hub, &["--idle-exit", "0.05", "--keep-going"], &["printf", "%s"]);
-    Running::start(&mut command).wait().ok();
+    Running::start(&mut command).wait().error(1);
     let results = hub.rest("results");
     assert_eq!(parts(&results[0])[2], Value::Bytes(b"caf\xe9".to_vec()));
     assert_eq!(parts(&results[1])[..3], [("crop", 7).into(), 0.into(), "('crop', 7)".into()]);

@@ -62,7 +62,7 @@ fn a_task_that_kills_its_workers_is_given_up_and_the_others_are_not() {
 fn a_failed_command_is_a_result_and_not_run_again() {
     let hub = Hub::start(&["q,redeliver,attempts=1", "results"]);
     hub.queue("q").put_all(0..2).unwrap();
-    work(&hub, &["--keep-going", "--idle-exit", "0.1"], &["false"]).wait().ok();
+    work(&hub, &["--keep-going", "--idle-exit", "0.1"], &["false"]).wait().error(1);
     join(&hub, "q");
     assert_eq!(tasks_of(hub.rest("results")), [0, 1]);
     assert_eq!((hub.figure("q", "returned"), hub.figure("q_dead", "length")), (0, 0));
