@@ -159,7 +159,8 @@ fn print(items: Vec<Value>, get: &Get, queue: &mut QueueProxy, redelivers: bool)
 fn line(item: &Value, literal: bool) -> String {
     match item {
         Value::Str(text) if !literal => format!("{text}\n"),
-        other => format!("{other}\n"),
+        // What is text in it is quoted already, but names of types are as their sender chose them.
+        other => format!("{}\n", out::escaped(&other.to_string())),
     }
 }
 

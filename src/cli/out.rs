@@ -18,9 +18,24 @@ pub fn write(bytes: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Prints `netq: <line>` on standard error, in one piece among the lines of other threads.
+/// Prints `netq: <line>` on standard error, in one piece among the lines of other threads, and as one line whatever
+/// names or texts of the other side are in it.
 pub fn note(line: &str) {
-    error(format!("netq: {line}\n").as_bytes());
+    error(format!("netq: {}\n", escaped(line)).as_bytes());
+}
+
+/// A text in which nothing moves a terminal's cursor, clears its screen or begins a line: neither control
+/// characters nor those that turn the direction of writing.
+pub fn escaped(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() || turns(c) || matches!(c, '\u{2028}' | '\u{2029}') {
+            true => safe.extend(c.escape_default()),
+            false => safe.push(c),
+        }
+    }
+    safe
 }
 
 /// Says what went wrong, if there is anybody to tell; the code is for the shell.
@@ -35,4 +50,15 @@ pub fn report(failure: &Failure) -> ExitCode {
 pub fn error(bytes: &[u8]) {
     // Where people would be told about the error is where it happened.
     let _ = io::stderr().lock().write_all(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_the_other_side_stays_in_its_line() {
+        let forged = "é'\\\n\x1b[2J\r\u{9b}A\u{202e}\u{2028}";
+        assert_eq!(escaped(forged), r"é'\\n\u{1b}[2J\r\u{9b}A\u{202e}\u{2028}");
+    }
 }

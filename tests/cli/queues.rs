@@ -72,6 +72,22 @@ fn line_that_is_not_utf8_is_named_and_bytes_take_it() {
 
 #[cfg(unix)]
 #[test]
+fn item_cannot_forge_a_line_or_move_the_cursor() {
+    let hub = Hub::start(&["tasks"]);
+    // An object whose class is called like a line of output, and one that clears the screen.
+    let pickle = b"\x80\x04\x8c\x04jobs\x8c\x0aA\n'b'\n\x1b[2J\x93)\x81.";
+    for option in ["--repr", "-n1"] {
+        hub.queue("tasks").put(Pickled::from_pickle(pickle).unwrap()).unwrap();
+        let shown = hub.run(&["get", "tasks", option]).ok();
+        assert!(shown.contains(r"A\n'b'\n\u{1b}[2J"), "{shown}");
+        assert_eq!(shown.trim_end_matches('\n').find(char::is_control), None, "{shown:?}");
+    }
+    let ended = hub.run(&["get", "no\n\x1b[2Jnetq: such"]);
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    assert!(!ended.stderr.contains('\x1b'), "{ended:?}");
+}
+
+#[test]
 fn batch_is_split_where_the_hub_takes_less_at_once() {
     let hub = Hub::start(&["tasks", "--max-message", "4K"]);
     // Of many sizes: empty ones, and such as fit only alone.
