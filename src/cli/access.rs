@@ -102,11 +102,9 @@ fn no_queue(name: &str, exposed: &[String]) -> Result<(), Failure> {
     if ["put", "qsize", "get_nowait"].iter().any(|method| exposed.iter().any(|known| known == method)) {
         return Ok(());
     }
-    // They come from the other side, and go to a terminal.
-    let methods: Vec<_> = exposed.iter().map(|method| method.escape_debug().to_string()).collect();
-    let has = match methods[..] {
+    let has = match exposed {
         [] => "without methods".to_owned(),
-        _ => format!("with the methods {}", methods.join(", ")),
+        _ => format!("with the methods {}", exposed.join(", ")),
     };
     Err(Failure::failed(format!("'{name}' is no queue but an object {has}")))
 }

@@ -15,20 +15,41 @@ use crate::shared::{Delivery, Redelivery};
 /// A year: the clock does not count up to any number of seconds.
 const LONGEST_REST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// An item at a client.
-struct Lent {
+/// An item that is out of the queue and not finished.
+struct Out {
     item: Taken<Pickled>,
     delivery: u64,
-    connection: u64,
-    since: Instant,
-    /// Whether its client has surely begun with it: then, if it is not finished, that was an attempt.
-    begun: bool,
+    at: At,
 }
 
-/// An item that failed and is not given to anybody before this time.
-struct Resting {
-    item: Taken<Pickled>,
-    until: Instant,
+/// Where such an item is.
+enum At {
+    /// At a client.
+    Client {
+        connection: u64,
+        since: Instant,
+        /// Whether the client has surely begun with it: then, if it is not finished, that was an attempt.
+        begun: bool,
+    },
+    /// It has failed, and is not given to anybody before this time.
+    Rest(Instant),
+}
+
+impl At {
+    fn is_at(&self, client: u64) -> bool {
+        matches!(self, Self::Client { connection, .. } if *connection == client)
+    }
+
+    fn rests(&self) -> bool {
+        matches!(self, Self::Rest(_))
+    }
+
+    /// The client's lease begins anew.
+    fn renew(&mut self, now: Instant) {
+        if let Self::Client { since, .. } = self {
+            *since = now;
+        }
+    }
 }
 
 /// What a connection's latest call gave it and it has not finished, the oldest first: what a plain `task_done()`
@@ -54,14 +75,13 @@ pub(super) struct Ledger {
 #[derive(Default)]
 struct State {
     /// By the item's number.
-    lent: BTreeMap<u64, Lent>,
+    out: BTreeMap<u64, Out>,
     latest: BTreeMap<u64, Latest>,
-    resting: BTreeMap<u64, Resting>,
     /// How many deliveries there were: the next one's number.
     deliveries: u64,
-    /// No lease began before this. With many clients, looking through all that they have for each item that
-    /// somebody asks for would be slow.
-    oldest: Option<Instant>,
+    /// Nothing comes back by itself before this. With many clients, looking through all that they have for each
+    /// item that somebody asks for would be slow.
+    due: Option<Instant>,
 }
 
 impl State {
@@ -70,38 +90,55 @@ impl State {
         let latest = self.latest.get(&connection).filter(|latest| latest.written);
         let Some(tag) = latest.and_then(|latest| latest.items.front()).copied() else { return };
         // Its lease may have ended, and then somebody else has begun with it.
-        if let Some(lent) = self.held(tag) {
-            lent.begun = true;
+        if let Some(Out { at: At::Client { begun, .. }, .. }) = held(&mut self.out, tag) {
+            *begun = true;
         }
     }
 
-    /// The item, if it is still out by this delivery.
-    fn held(&mut self, tag: Tag) -> Option<&mut Lent> {
-        self.lent.get_mut(&tag.item).filter(|lent| lent.delivery == tag.delivery)
+    /// Ends this delivery of the item, unless it has ended.
+    fn end(&mut self, tag: Tag) -> Option<Out> {
+        held(&mut self.out, tag)?;
+        self.out.remove(&tag.item)
     }
 
-    /// Ends this delivery of the item, unless it has ended.
-    fn end(&mut self, tag: Tag) -> Option<Lent> {
-        self.held(tag)?;
-        self.lent.remove(&tag.item)
+    /// The connection has said what became of these: ends those of the deliveries that have not ended.
+    fn end_all(&mut self, connection: u64, tags: &[Tag]) -> Vec<Out> {
+        let mut ended = Vec::new();
+        for &tag in tags {
+            self.settle(connection, tag);
+            ended.extend(self.end(tag));
+        }
+        ended
     }
 
     /// The connection has said what became of it: it is not among what a plain `task_done()` means any more.
     fn settle(&mut self, connection: u64, tag: Tag) {
-        if let Some(latest) = self.latest.get_mut(&connection) {
-            latest.items.retain(|&known| known != tag);
-            if latest.items.is_empty() {
-                self.latest.remove(&connection);
-            }
+        let Some(latest) = self.latest.get_mut(&connection) else { return };
+        // They are in the order of their deliveries.
+        if let Ok(index) = latest.items.binary_search_by_key(&tag.delivery, |known| known.delivery) {
+            latest.items.remove(index);
+        }
+        if latest.items.is_empty() {
+            self.latest.remove(&connection);
         }
     }
 
-    /// Those of the lent items that are to go back, in the order of their numbers.
-    fn take_out(&mut self, goes: impl Fn(&Lent) -> bool) -> Vec<Lent> {
+    /// Those of the items that are to go back, in the order of their numbers.
+    fn take_out(&mut self, goes: impl Fn(&At) -> bool) -> Vec<Out> {
         let numbers: Vec<u64> =
-            self.lent.iter().filter(|(_, lent)| goes(lent)).map(|(&number, _)| number).collect();
-        numbers.iter().filter_map(|number| self.lent.remove(number)).collect()
+            self.out.iter().filter(|(_, out)| goes(&out.at)).map(|(&number, _)| number).collect();
+        numbers.iter().filter_map(|number| self.out.remove(number)).collect()
     }
+
+    /// Something comes back by itself then.
+    fn is_due(&mut self, at: Option<Instant>) {
+        self.due = self.due.into_iter().chain(at).min();
+    }
+}
+
+/// The item, if it is still at a client by this delivery.
+fn held(out: &mut BTreeMap<u64, Out>, tag: Tag) -> Option<&mut Out> {
+    out.get_mut(&tag.item).filter(|out| out.delivery == tag.delivery && !out.at.rests())
 }
 
 impl Ledger {
@@ -128,7 +165,10 @@ impl Ledger {
 
     /// How many items rest.
     pub(super) fn resting(&self) -> usize {
-        if self.rests.load(Ordering::Relaxed) { self.lock().resting.len() } else { 0 }
+        match self.rests.load(Ordering::Relaxed) {
+            true => self.lock().out.values().filter(|out| out.at.rests()).count(),
+            false => 0,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -142,13 +182,14 @@ impl Ledger {
         let mut state = self.lock();
         // What it skips now it has tried: nobody asks for more before that.
         state.begin(connection);
-        state.oldest.get_or_insert(since);
+        state.is_due(self.lease().and_then(|lease| since.checked_add(lease)));
         let mut tags = Vec::with_capacity(items.len());
         for item in items {
             let delivery = state.deliveries;
             state.deliveries += 1;
             tags.push(Tag { item: item.number(), delivery, run: self.run });
-            state.lent.insert(item.number(), Lent { item, delivery, connection, since, begun: false });
+            let at = At::Client { connection, since, begun: false };
+            state.out.insert(item.number(), Out { item, delivery, at });
         }
         let latest = Latest { items: tags.iter().copied().collect(), written: false };
         state.latest.insert(connection, latest);
@@ -194,49 +235,38 @@ impl Ledger {
 
     fn finish_one(&self, state: &mut State, connection: u64, tag: Tag) -> bool {
         state.settle(connection, tag);
-        let lent = state.lent.remove(&tag.item).map(|lent| lent.item);
-        let item = lent.or_else(|| state.resting.remove(&tag.item).map(|resting| resting.item));
         // With the ledger locked: so nothing is on its way from there to the queue.
-        item.map(Taken::commit).or_else(|| self.queue.remove(tag.item)).is_some()
+        let out = state.out.remove(&tag.item).map(|out| out.item.commit());
+        out.or_else(|| self.queue.remove(tag.item)).is_some()
     }
 
     /// Work on these items has failed: each counts an attempt, and goes back after `delay`, or to the dead letters.
     /// Says how many were still out by these deliveries.
     pub(super) fn fail(&self, connection: u64, tags: &[Tag], delay: Duration) -> usize {
         let mut state = self.lock();
-        let mut count = 0;
-        for &tag in tags {
-            state.settle(connection, tag);
-            let Some(lent) = state.end(tag) else { continue };
-            count += 1;
-            self.failed(&mut state, lent.item, delay);
-        }
+        let ended = state.end_all(connection, tags);
+        let count = ended.len();
+        ended.into_iter().for_each(|out| self.failed(&mut state, out, delay));
         count
     }
 
     /// These items were not tried, and go back to their places. Says how many were still out by these deliveries.
     pub(super) fn give_back(&self, connection: u64, tags: &[Tag]) -> usize {
         let mut state = self.lock();
-        let mut count = 0;
-        for &tag in tags {
-            state.settle(connection, tag);
-            count += usize::from(state.end(tag).is_some());
-        }
-        count
+        state.end_all(connection, tags).len()
     }
 
     /// The lease of these items begins anew. Says how many were still out by these deliveries.
     pub(super) fn touch(&self, tags: &[Tag]) -> usize {
         let (now, mut state) = (Instant::now(), self.lock());
-        let renew = |tag: &&Tag| state.held(**tag).map(|lent| lent.since = now).is_some();
-        tags.iter().filter(renew).count()
+        tags.iter().filter(|&&tag| held(&mut state.out, tag).map(|out| out.at.renew(now)).is_some()).count()
     }
 
     /// The lease of all that a connection has begins anew. Says how many items these are.
     pub(super) fn touch_all(&self, connection: u64) -> usize {
         let (now, mut state) = (Instant::now(), self.lock());
-        let its = state.lent.values_mut().filter(|lent| lent.connection == connection);
-        its.map(|lent| lent.since = now).count()
+        let its = state.out.values_mut().filter(|out| out.at.is_at(connection));
+        its.map(|out| out.at.renew(now)).count()
     }
 
     /// The connection has ended: what it was not done with goes back. Says how many items these were.
@@ -244,7 +274,7 @@ impl Ledger {
         let mut state = self.lock();
         state.begin(connection);
         state.latest.remove(&connection);
-        let back = state.take_out(|lent| lent.connection == connection);
+        let back = state.take_out(|at| at.is_at(connection));
         let count = back.len();
         self.take_back(&mut state, back);
         count
@@ -260,47 +290,52 @@ impl Ledger {
         }
         let now = Instant::now();
         let mut state = self.lock();
-        if rests {
-            self.wake(&mut state, |until| until <= now);
-        }
-        let Some(lease) = lease else { return };
-        let has_ended = |since: Instant| now.saturating_duration_since(since) >= lease;
-        if !state.oldest.is_some_and(has_ended) {
+        if state.due.is_none_or(|due| due > now) {
             return;
         }
+        let goes = |at: &At| self.due(at).is_some_and(|due| due <= now);
         // The first that each of these clients has not finished is the one that it hangs with.
-        let mut connections: Vec<u64> =
-            state.lent.values().filter(|lent| has_ended(lent.since)).map(|lent| lent.connection).collect();
+        let late = state.out.values().filter(|out| goes(&out.at)).filter_map(|out| match out.at {
+            At::Client { connection, .. } => Some(connection),
+            At::Rest(_) => None,
+        });
+        let mut connections: Vec<u64> = late.collect();
         connections.dedup();
         connections.into_iter().for_each(|connection| state.begin(connection));
-        let expired = state.take_out(|lent| has_ended(lent.since));
-        state.oldest = state.lent.values().map(|lent| lent.since).min();
-        self.take_back(&mut state, expired);
+        let back = state.take_out(goes);
+        state.due = state.out.values().filter_map(|out| self.due(&out.at)).min();
+        self.rests.store(state.out.values().any(|out| out.at.rests()), Ordering::Relaxed);
+        self.take_back(&mut state, back);
+    }
+
+    /// When such an item comes back by itself. A lease may be longer than any clock runs.
+    fn due(&self, at: &At) -> Option<Instant> {
+        match at {
+            At::Client { since, .. } => since.checked_add(self.lease()?),
+            At::Rest(until) => Some(*until),
+        }
     }
 
     /// Nothing rests any longer.
     pub(super) fn wake_all(&self) {
-        self.wake(&mut self.lock(), |_| true);
+        let mut state = self.lock();
+        let back = state.take_out(At::rests);
+        self.rests.store(false, Ordering::Relaxed);
+        self.take_back(&mut state, back);
     }
 
-    fn wake(&self, state: &mut State, wakes: impl Fn(Instant) -> bool) {
-        let awake: Vec<u64> =
-            state.resting.iter().filter(|(_, rest)| wakes(rest.until)).map(|(&number, _)| number).collect();
-        for resting in awake.iter().filter_map(|number| state.resting.remove(number)) {
-            resting.item.fail();
-        }
-        self.rests.store(!state.resting.is_empty(), Ordering::Relaxed);
-    }
-
-    fn take_back(&self, state: &mut State, items: Vec<Lent>) {
-        for Lent { item, begun, .. } in items {
-            if begun {
-                self.failed(state, item, Duration::ZERO);
+    fn take_back(&self, state: &mut State, items: Vec<Out>) {
+        for out in items {
+            match out.at {
+                At::Client { begun: true, .. } => self.failed(state, out, Duration::ZERO),
+                At::Client { begun: false, .. } => drop(out.item),
+                At::Rest(_) => out.item.fail(),
             }
         }
     }
 
-    fn failed(&self, state: &mut State, item: Taken<Pickled>, delay: Duration) {
+    fn failed(&self, state: &mut State, out: Out, delay: Duration) {
+        let Out { item, delivery, .. } = out;
         let dead_letters = self.policy.as_ref().and_then(|policy| policy.dead_letters.as_ref());
         if let Some(dead) = dead_letters.filter(|dead| item.attempts() >= dead.attempts) {
             // A queue that was shut down, or has a bound, may refuse: then the item comes back again.
@@ -315,18 +350,19 @@ impl Ledger {
             return item.fail();
         }
         let until = Instant::now() + delay.min(LONGEST_REST);
-        state.resting.insert(item.number(), Resting { item, until });
+        state.is_due(Some(until));
+        state.out.insert(item.number(), Out { item, delivery, at: At::Rest(until) });
         self.rests.store(true, Ordering::Relaxed);
     }
 
     fn written(&self, connection: u64) {
         let mut state = self.lock();
-        let State { lent, latest, .. } = &mut *state;
+        let State { out, latest, .. } = &mut *state;
         let Some(latest) = latest.get_mut(&connection) else { return };
         latest.written = true;
-        for tag in &latest.items {
-            if let Some(lent) = lent.get_mut(&tag.item).filter(|lent| lent.delivery == tag.delivery) {
-                lent.item.lend();
+        for &tag in &latest.items {
+            if let Some(out) = held(out, tag) {
+                out.item.lend();
             }
         }
     }

@@ -16,6 +16,12 @@ fn ledger_of(count: i64, policy: Redelivery) -> (Arc<BoundedQueue<Pickled>>, Arc
     (queue.clone(), Arc::new(Ledger::new(queue, Some(policy))))
 }
 
+fn dead_letters(attempts: u32) -> (Arc<BoundedQueue<Pickled>>, Redelivery) {
+    let dead = BoundedQueue::new(0);
+    let dead_letters = Some(DeadLetters { attempts, queue: dead.clone() });
+    (dead, Redelivery { lease: None, dead_letters })
+}
+
 /// Items that were got by a client, who has read the reply.
 fn lend(ledger: &Arc<Ledger>, connection: u64, items: Vec<Taken<Pickled>>) -> Vec<Tag> {
     let (tags, mut loan) = ledger.lend(connection, items);
@@ -85,14 +91,13 @@ fn what_a_client_has_skipped_or_lost_by_its_lease_leaves_nothing_behind() {
         ledger.expire();
     }
     let state = ledger.lock();
-    assert_eq!((state.lent.len(), state.latest.len(), state.latest[&1].items.len()), (0, 1, 1));
+    assert_eq!((state.out.len(), state.latest.len(), state.latest[&1].items.len()), (0, 1, 1));
 }
 
 #[test]
 fn of_a_batch_only_the_item_that_was_begun_counts_an_attempt() {
-    let dead = BoundedQueue::new(0);
-    let dead_letters = Some(DeadLetters { attempts: 1, queue: dead.clone() });
-    let (queue, ledger) = ledger_of(4, Redelivery { lease: None, dead_letters });
+    let (dead, policy) = dead_letters(1);
+    let (queue, ledger) = ledger_of(4, policy);
     let take_all = |connection| {
         lend(&ledger, connection, queue.take_many(9, usize::MAX, Wait::not_at_all()).unwrap());
     };
@@ -108,9 +113,8 @@ fn of_a_batch_only_the_item_that_was_begun_counts_an_attempt() {
 
 #[test]
 fn a_reply_that_was_never_read_counts_no_attempt() {
-    let dead = BoundedQueue::new(0);
-    let dead_letters = Some(DeadLetters { attempts: 0, queue: dead.clone() });
-    let (queue, ledger) = ledger_of(2, Redelivery { lease: None, dead_letters });
+    let (dead, policy) = dead_letters(0);
+    let (queue, ledger) = ledger_of(2, policy);
     lend(&ledger, 1, take(&queue));
     drop(ledger.lend(1, take(&queue)));
     assert_eq!(queue.len(), 1, "back at once");
@@ -120,9 +124,8 @@ fn a_reply_that_was_never_read_counts_no_attempt() {
 
 #[test]
 fn what_a_worker_skips_counts_an_attempt() {
-    let dead = BoundedQueue::new(0);
-    let dead_letters = Some(DeadLetters { attempts: 0, queue: dead.clone() });
-    let (queue, ledger) = ledger_of(2, Redelivery { lease: None, dead_letters });
+    let (dead, policy) = dead_letters(0);
+    let (queue, ledger) = ledger_of(2, policy);
     lend(&ledger, 1, take(&queue));
     lend(&ledger, 1, take(&queue));
     ledger.done(1, 1);
@@ -149,7 +152,7 @@ fn leases_end_one_after_the_other_and_not_before_their_time() {
         assert!(start.elapsed() >= lease + lease / 4);
     }
     assert_eq!(rest(&queue), "1 2");
-    assert_eq!(ledger.lock().oldest, None);
+    assert_eq!(ledger.lock().due, None);
 }
 
 #[test]
@@ -164,9 +167,8 @@ fn several_are_done_at_once_or_none() {
 
 #[test]
 fn an_item_that_comes_back_too_often_becomes_a_dead_letter() {
-    let dead = BoundedQueue::new(0);
-    let dead_letters = Some(DeadLetters { attempts: 2, queue: dead.clone() });
-    let (queue, ledger) = ledger_of(1, Redelivery { lease: None, dead_letters });
+    let (dead, policy) = dead_letters(2);
+    let (queue, ledger) = ledger_of(1, policy);
     for connection in 0..3 {
         assert!(dead.is_empty());
         lend(&ledger, connection, take(&queue));
@@ -178,21 +180,14 @@ fn an_item_that_comes_back_too_often_becomes_a_dead_letter() {
 
 #[test]
 fn an_item_that_the_dead_letter_queue_refuses_is_not_lost() {
-    let dead = BoundedQueue::new(0);
+    let (dead, policy) = dead_letters(1);
     dead.shutdown(false);
-    let dead_letters = Some(DeadLetters { attempts: 1, queue: dead });
-    let (queue, ledger) = ledger_of(1, Redelivery { lease: None, dead_letters });
+    let (queue, ledger) = ledger_of(1, policy);
     for connection in 0..5 {
         lend(&ledger, connection, take(&queue));
         ledger.ended(connection);
     }
     assert_eq!((rest(&queue), queue.stats().unfinished), ("0".into(), 1));
-}
-
-fn dead_letters(attempts: u32) -> (Arc<BoundedQueue<Pickled>>, Redelivery) {
-    let dead = BoundedQueue::new(0);
-    let dead_letters = Some(DeadLetters { attempts, queue: dead.clone() });
-    (dead, Redelivery { lease: None, dead_letters })
 }
 
 #[test]
@@ -268,7 +263,7 @@ fn an_item_that_rests_can_be_done_after_all() {
     let (queue, ledger) = ledger_of(1, Redelivery::default());
     let tags = lend(&ledger, 1, take(&queue));
     ledger.fail(1, &tags, Duration::MAX);
-    assert_eq!((ledger.finish(1, &tags), ledger.lock().resting.len()), (1, 0));
+    assert_eq!((ledger.finish(1, &tags), ledger.resting()), (1, 0));
     assert_eq!(queue.stats().gets, 1);
 }
 
@@ -292,8 +287,9 @@ fn a_renewed_lease_begins_anew() {
     let (queue, ledger) = ledger_of(2, Redelivery { lease: Some(lease), ..Redelivery::default() });
     let tags = [lend(&ledger, 1, take(&queue)), lend(&ledger, 1, take(&queue))].concat();
     let aged = Instant::now().checked_sub(lease).unwrap();
-    ledger.lock().lent.values_mut().for_each(|lent| lent.since = aged);
-    ledger.lock().oldest = Some(aged);
+    let at = |since| At::Client { connection: 1, since, begun: false };
+    ledger.lock().out.values_mut().for_each(|out| out.at = at(aged));
+    ledger.lock().due = Some(aged + lease);
     assert_eq!(ledger.touch(&tags[1..]), 1);
     ledger.expire();
     assert_eq!(rest(&queue), "0");

@@ -1,9 +1,8 @@
 //! The methods of a queue that are about items at clients: taking some on loan, and saying what became of them.
 
-use std::time::Duration;
-
 use crate::message::{Argument, Call, Exception};
 use crate::pickle::{Pickled, Value};
+use crate::shared::queue::seconds;
 use crate::shared::tag::Tag;
 use crate::shared::{Answer, SharedQueue};
 
@@ -74,16 +73,7 @@ impl SharedQueue {
 
     pub(super) fn task_failed(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         let [tag, delay] = call.bind(["tag", "delay"], 0)?;
-        let delay = match delay.map(|delay| call.small(delay)).transpose()? {
-            None | Some(Value::None) => 0.0,
-            Some(Value::Int(seconds)) => seconds as f64,
-            Some(Value::Float(seconds)) => seconds,
-            Some(other) => return Err(call.wrong_type("a number of seconds as its delay", &other)),
-        };
-        if delay < 0.0 || delay.is_nan() {
-            return Err(Exception::value_error("'delay' must be a non-negative number"));
-        }
-        let delay = Duration::try_from_secs_f64(delay).unwrap_or(Duration::MAX);
+        let delay = seconds(call, delay, "delay")?.unwrap_or_default();
         let caller = call.caller().id();
         let tags = match self.tags(call, tag)? {
             Some(tags) => tags,
@@ -120,15 +110,21 @@ impl SharedQueue {
             Value::Str(text) => self.tag(&text),
             other => Err(call.wrong_type("tags, each a str,", &other)),
         };
+        let mut tags = Vec::new();
         if let Some(elements) = call.elements(argument) {
-            let tags = elements.map(|element| call.small(element).and_then(tag));
-            return Ok(Some(Tags::Many(tags.collect::<Result<_, _>>()?)));
+            for element in elements {
+                tags.push(tag(call.small(element)?)?);
+            }
+            return Ok(Some(Tags::Many(tags)));
         }
         match call.small(argument)? {
             Value::Str(text) => Ok(Some(Tags::One(self.tag(&text)?))),
             // Given by name it lies too deep in the request for the walk to have noted its elements.
-            Value::List(tags) | Value::Tuple(tags) => {
-                Ok(Some(Tags::Many(tags.into_iter().map(tag).collect::<Result<_, _>>()?)))
+            Value::List(values) | Value::Tuple(values) => {
+                for value in values {
+                    tags.push(tag(value)?);
+                }
+                Ok(Some(Tags::Many(tags)))
             }
             _ => Ok(None),
         }

@@ -3,7 +3,6 @@
 //! A client whose connection breaks during a put cannot know whether the item is in the queue. If it has numbered its
 //! puts, it can repeat the put on another connection, and the queue knows what is left to do.
 
-use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,18 +21,19 @@ const SLICE: Duration = Duration::from_millis(750);
 /// The latest put of each client.
 #[derive(Debug, Default)]
 pub(super) struct Puts {
-    clients: Mutex<BTreeMap<String, Latest>>,
+    /// Who put longest ago comes first. Clients are looked for from the end: there are few at a time.
+    clients: Mutex<Vec<Latest>>,
     /// Some put has ended.
     ended: Condvar,
 }
 
 #[derive(Debug)]
 struct Latest {
+    client: String,
     number: i64,
     /// How many of its items are in the queue.
     put: usize,
     state: State,
-    since: Instant,
 }
 
 #[derive(Debug, PartialEq)]
@@ -74,11 +74,8 @@ impl Puts {
         let begun = Instant::now();
         let mut clients = self.lock();
         loop {
-            let latest = clients.get_mut(&client);
-            match latest {
-                Some(latest) if latest.number == number && latest.state == State::Answered => {
-                    return Ok(Progress::Answered(latest.put));
-                }
+            let known = clients.iter().rposition(|latest| latest.client == client);
+            let put = match known.map(|index| &clients[index]) {
                 Some(latest) if latest.state == State::Busy => {
                     // Whoever is at it learns within a moment that its client is gone.
                     let left = limit.map_or(SLICE, |limit| limit.saturating_sub(begun.elapsed()).min(SLICE));
@@ -87,6 +84,7 @@ impl Puts {
                     }
                     (clients, _) =
                         self.ended.wait_timeout(clients, left).unwrap_or_else(PoisonError::into_inner);
+                    continue;
                 }
                 Some(latest) if number < latest.number => {
                     return Err(Exception::value_error(format!(
@@ -95,38 +93,29 @@ impl Puts {
                         latest.number
                     )));
                 }
-                Some(latest) => {
-                    if latest.number < number {
-                        (latest.number, latest.put) = (number, 0);
-                    }
-                    (latest.state, latest.since) = (State::Busy, begun);
-                    let put = latest.put;
-                    return Ok(Progress::ToDo(Some(Begun { puts: self, client, put, answered: false })));
-                }
-                None => {
-                    forget_one(&mut clients);
-                    let latest = Latest { number, put: 0, state: State::Busy, since: begun };
-                    clients.insert(client.clone(), latest);
-                    return Ok(Progress::ToDo(Some(Begun { puts: self, client, put: 0, answered: false })));
-                }
+                Some(latest) if number == latest.number => match latest.state {
+                    State::Answered => return Ok(Progress::Answered(latest.put)),
+                    _ => latest.put,
+                },
+                _ => 0,
+            };
+            if let Some(index) = known {
+                clients.remove(index);
             }
+            // Each thread is at one put, and there may be more threads than clients to remember.
+            if clients.len() >= CLIENTS
+                && let Some(idle) = clients.iter().position(|latest| latest.state != State::Busy)
+            {
+                clients.remove(idle);
+            }
+            clients.push(Latest { client: client.clone(), number, put, state: State::Busy });
+            return Ok(Progress::ToDo(Some(Begun { puts: self, client, put, answered: false })));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Latest>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Latest>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Makes room for one more client.
-fn forget_one(clients: &mut BTreeMap<String, Latest>) {
-    if clients.len() < CLIENTS {
-        return;
-    }
-    // Each thread is at one put, and there may be more threads than clients to remember.
-    let idle = clients.iter().filter(|(_, latest)| latest.state != State::Busy);
-    let oldest = idle.min_by_key(|(_, latest)| latest.since).map(|(client, _)| client.clone());
-    oldest.and_then(|client| clients.remove(&client));
 }
 
 impl Begun<'_> {
@@ -138,7 +127,7 @@ impl Begun<'_> {
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        if let Some(latest) = self.puts.lock().get_mut(&self.client) {
+        if let Some(latest) = self.puts.lock().iter_mut().rfind(|latest| latest.client == self.client) {
             latest.put = self.put;
             latest.state = if self.answered { State::Answered } else { State::Open };
         }

@@ -118,19 +118,18 @@ impl SharedQueue {
             Progress::ToDo(begun) => begun,
         };
         let already = begun.as_ref().map_or(0, |begun| begun.put);
-        let put = match items.and_then(|items| call.elements(items)) {
-            Some(elements) => {
-                self.put_all(elements.skip(already).map(|item| call.opaque(item)), limit, &call, &mut begun)
-            }
+        let items: Box<dyn Iterator<Item = _>> = match items.and_then(|items| call.elements(items)) {
+            Some(elements) => Box::new(elements.skip(already).map(|item| call.opaque(item))),
             // Given by name it lies too deep in the request for the walk to have noted its elements.
             None => {
                 let list = items.map(|items| call.opaque(items)).transpose()?;
                 let items = list.and_then(|list| list.elements()).ok_or_else(|| {
                     Exception::type_error("put_many() needs a list or a tuple of at most 4,194,304 items")
                 })?;
-                self.put_all(items.into_iter().skip(already).map(Ok), limit, &call, &mut begun)
+                Box::new(items.into_iter().skip(already).map(Ok))
             }
-        }?;
+        };
+        let put = self.put_all(items, limit, &call, &mut begun)?;
         Ok((already + put).into())
     }
 
@@ -151,7 +150,7 @@ impl SharedQueue {
     /// for the next call, with the rest, to say: the caller must learn how many they were.
     fn put_all(
         &self,
-        mut items: impl Iterator<Item = Result<Pickled, Exception>>,
+        mut items: Box<dyn Iterator<Item = Result<Pickled, Exception>> + '_>,
         limit: Option<Duration>,
         call: &Call<'_>,
         begun: &mut Option<Begun<'_>>,
@@ -200,24 +199,20 @@ impl SharedQueue {
         };
         let limit = limit(call, !nowait, block, timeout)?;
         let taken = self.taking(call, |alive| self.queue.take(wait(limit).while_alive(alive)))?;
-        Ok(match self.ledger.redelivers() {
-            false => Answer::item(taken),
-            true => {
-                let payload = Value::Opaque(Pickled::clone(&taken));
-                Answer::delivering(payload, self.ledger.lend(call.caller().id(), vec![taken]).1)
-            }
-        })
+        if !self.ledger.redelivers() {
+            return Ok(Answer::item(taken));
+        }
+        let payload = Value::Opaque(Pickled::clone(&taken));
+        Ok(Answer::delivering(payload, self.ledger.lend(call.caller().id(), vec![taken]).1))
     }
 
     fn get_many(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         let items = self.take_many(call, true)?;
-        Ok(match self.ledger.redelivers() {
-            false => Answer::items(items),
-            true => {
-                let list = answer::list(&items);
-                Answer::delivering(list, self.ledger.lend(call.caller().id(), items).1)
-            }
-        })
+        if !self.ledger.redelivers() {
+            return Ok(Answer::items(items));
+        }
+        let list = answer::list(&items);
+        Ok(Answer::delivering(list, self.ledger.lend(call.caller().id(), items).1))
     }
 
     /// Several items, as a call's arguments ask for them; how many may have to be said.
@@ -363,18 +358,27 @@ fn limit(
     if !may_block || !call.truth(block, true) {
         return Ok(Some(Duration::ZERO));
     }
-    let seconds = match timeout.map(|timeout| call.small(timeout)).transpose()? {
+    seconds(call, timeout, "timeout")
+}
+
+/// An argument that is a number of seconds; `None` if it is Python's, or not given.
+pub(super) fn seconds(
+    call: &Call<'_>,
+    argument: Option<Argument>,
+    name: &str,
+) -> Result<Option<Duration>, Exception> {
+    let seconds = match argument.map(|argument| call.small(argument)).transpose()? {
         None | Some(Value::None) => return Ok(None),
         Some(Value::Int(seconds)) => seconds as f64,
         Some(Value::Bool(flag)) => f64::from(u8::from(flag)),
         Some(Value::Float(seconds)) => seconds,
-        Some(other) => return Err(call.wrong_type("a number of seconds as its timeout", &other)),
+        Some(other) => return Err(call.wrong_type(&format!("a number of seconds as its {name}"), &other)),
     };
     if seconds < 0.0 || seconds.is_nan() {
-        return Err(Exception::value_error("'timeout' must be a non-negative number"));
+        return Err(Exception::value_error(format!("'{name}' must be a non-negative number")));
     }
-    // More than a Duration holds is for ever.
-    Ok(Duration::try_from_secs_f64(seconds).ok())
+    // No clock counts up to what does not fit.
+    Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
 }
 
 fn wait(limit: Option<Duration>) -> Wait<'static> {

@@ -70,7 +70,6 @@ fn line_that_is_not_utf8_is_named_and_bytes_take_it() {
     assert_eq!(hub.run(&["get", "tasks", "-n3"]).ok(), "b'good'\nb'\\xff\\xfe'\nb'never'\n");
 }
 
-#[cfg(unix)]
 #[test]
 fn item_cannot_forge_a_line_or_move_the_cursor() {
     let hub = Hub::start(&["tasks"]);
@@ -112,6 +111,7 @@ fn item_that_can_never_fit_is_not_waited_for_whatever_the_timeout() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn item_that_is_not_utf8_is_refused_before_anything_is_put() {
     use std::ffi::OsStr;
