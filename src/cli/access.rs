@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use netq::{BaseManager, Error, QueueProxy, Retry};
+use netq::{BaseManager, Error, Kind, QueueProxy, Retry};
 
 use super::address;
 use super::args::Args;
@@ -96,10 +96,9 @@ impl Hub {
 }
 
 /// Refuses an object that has nothing of what only queues have. A dict has a `get` too, which takes the arguments
-/// of a queue's for a key and a default, and what it returns would be taken for an item. One of the names is
-/// enough: a hub may expose no more of a queue than its clients need.
+/// of a queue's for a key and a default, and what it returns would be taken for an item.
 fn no_queue(name: &str, exposed: &[String]) -> Result<(), Failure> {
-    if ["put", "qsize", "get_nowait"].iter().any(|method| exposed.iter().any(|known| known == method)) {
+    if Kind::of(exposed).is_some_and(|kind| kind.typeid == "Queue") {
         return Ok(());
     }
     let has = match exposed {

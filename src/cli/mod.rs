@@ -39,6 +39,13 @@ struct Command {
     listed: bool,
 }
 
+impl Command {
+    /// Its help text, with what is listed elsewhere.
+    fn help(&self) -> String {
+        self.help.replace("{kinds}\n", &serve::kinds())
+    }
+}
+
 const COMMANDS: &[Command] = &[
     Command { name: "serve", help: serve::HELP, run: serve::run, listed: true },
     Command { name: "put", help: put::HELP, run: put::run, listed: true },
@@ -94,14 +101,14 @@ fn run(mut words: Vec<OsString>) -> Result<(), Failure> {
     // Behind `--` are items, or another program's options.
     let mut options = words.iter().take_while(|word| *word != "--");
     if options.any(|word| word == "--help" || word == "-h") {
-        return out::print(command.help);
+        return out::print(&command.help());
     }
     (command.run)(Args::new(command.name, words))
 }
 
 fn help(topic: Option<&OsString>) -> Result<(), Failure> {
     match topic {
-        Some(name) => out::print(find(name)?.help),
+        Some(name) => out::print(&find(name)?.help()),
         None => out::print(&HELP.replace("{commands}\n", &summaries())),
     }
 }
@@ -132,13 +139,14 @@ mod tests {
     #[test]
     fn every_help_text_names_its_command_and_shows_an_example() {
         for command in COMMANDS.iter().filter(|command| command.listed) {
-            assert!(command.help.starts_with(&format!("netq {}: ", command.name)), "{}", command.name);
-            assert!(command.help.contains("\nusage: netq "), "{}", command.name);
-            assert!(command.help.contains("\nexample:\n"), "{}", command.name);
-            let mut options = command.help.lines().filter(|line| line.trim_start().starts_with("--"));
+            let help = command.help();
+            assert!(help.starts_with(&format!("netq {}: ", command.name)), "{}", command.name);
+            assert!(help.contains("\nusage: netq "), "{}", command.name);
+            assert!(help.contains("\nexample:\n"), "{}", command.name);
+            let mut options = help.lines().filter(|line| line.trim_start().starts_with("--"));
             assert!(options.all(|line| line.starts_with("  --")), "{}", command.name);
-            assert!(command.help.ends_with('\n') && !command.help.ends_with("\n\n"), "{}", command.name);
-            assert!(command.help.lines().all(|line| line.chars().count() <= 110), "{}", command.name);
+            assert!(help.ends_with('\n') && !help.ends_with("\n\n"), "{}", command.name);
+            assert!(help.lines().all(|line| line.chars().count() <= 110), "{}", command.name);
         }
     }
 

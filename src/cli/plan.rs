@@ -6,13 +6,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use netq::{BaseManager, DeadLetters, Exception, QueueOptions, Redelivery, Shared, SharedQueue};
+use netq::{BaseManager, DeadLetters, Exception, KINDS, QueueOptions, Redelivery, Shared, SharedQueue};
 
 use super::failure::Failure;
-use super::spec::{FACTORIES, QueueSpec};
+use super::spec::QueueSpec;
 use super::units::{duration, size};
 
-/// How many queues the factories may have made at a time: each has this part of their share.
+/// How many objects the factories may have made at a time: each has this part of their share.
 const MADE: usize = 256;
 
 /// The queues of a hub.
@@ -88,14 +88,10 @@ impl Plan {
             made.push((&spec.name, queue));
         }
         let living = Arc::new(Living::default());
-        for factory in FACTORIES {
+        for kind in KINDS {
             let (living, max_bytes) = (living.clone(), self.made_share());
-            manager.register_factory(factory, move |call| {
-                let [maxsize] = call.bind(["maxsize"], 0)?;
-                // To Python's queues a negative bound is none.
-                let maxsize = usize::try_from(call.int(maxsize, 0)?.max(0)).unwrap_or(0);
-                living.make(QueueOptions { maxsize, max_bytes: Some(max_bytes), redelivery: None })
-            });
+            manager
+                .register_factory(kind.typeid, move |call| living.make(|| kind.make(call, Some(max_bytes))));
         }
     }
 
@@ -129,29 +125,33 @@ impl Plan {
             text += &format!("netq: queue {} ({})\n", spec.name, facts.join(", "));
         }
         let made = size(self.made_share() as u64);
+        let typeids: Vec<_> = KINDS.iter().map(|kind| kind.typeid).collect();
         text +=
-            &format!("netq: factories {} (up to {MADE} queues, memory {made} each)\n", FACTORIES.join(", "));
+            &format!("netq: factories {} (up to {MADE} objects, memory {made} each)\n", typeids.join(", "));
         text
     }
 }
 
-/// The queues that the factories have made, as long as anybody needs them.
+/// The objects that the factories have made, as long as anybody needs them.
 #[derive(Default)]
-struct Living(Mutex<Vec<Weak<SharedQueue>>>);
+struct Living(Mutex<Vec<Weak<dyn Shared>>>);
 
 impl Living {
-    fn make(&self, options: QueueOptions) -> Result<Arc<dyn Shared>, Exception> {
+    fn make(
+        &self,
+        make: impl FnOnce() -> Result<Arc<dyn Shared>, Exception>,
+    ) -> Result<Arc<dyn Shared>, Exception> {
         let mut living = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        living.retain(|queue| queue.strong_count() > 0);
+        living.retain(|object| object.strong_count() > 0);
         if living.len() >= MADE {
             return Err(Exception::runtime_error(format!(
-                "{MADE} queues that were made for clients exist already, which is all that the hub has memory \
+                "{MADE} objects that were made for clients exist already, which is all that the hub has memory \
                  for: delete the proxies of those that are no longer needed, or name more queues to netq serve"
             )));
         }
-        let queue = SharedQueue::with_options(options);
-        living.push(Arc::downgrade(&queue));
-        Ok(queue)
+        let object = make()?;
+        living.push(Arc::downgrade(&object));
+        Ok(object)
     }
 }
 
@@ -178,12 +178,13 @@ mod tests {
     #[test]
     fn all_is_described() {
         let plan = plan(&["tasks:10,redeliver,lease=60,attempts=3", "results"], 48 << 20).unwrap();
-        let expected = "\
+        let factories = KINDS.iter().map(|kind| kind.typeid).collect::<Vec<_>>().join(", ");
+        let expected = format!("\
 netq: queue tasks (maxsize 10, memory 16M, redeliver, lease 1 min, given up to tasks_dead after 3 redeliveries)
 netq: queue tasks_dead (any number of items: those that tasks gives up)
 netq: queue results (any number of items, memory 16M)
-netq: factories Queue, JoinableQueue (up to 256 queues, memory 64K each)
-";
+netq: factories {factories} (up to 256 objects, memory 64K each)
+");
         assert_eq!(plan.describe(), expected);
         assert_eq!(plan.names().collect::<Vec<_>>(), ["tasks", "tasks_dead", "results"]);
     }
@@ -212,13 +213,13 @@ netq: factories Queue, JoinableQueue (up to 256 queues, memory 64K each)
     }
 
     #[test]
-    fn a_made_queue_counts_until_it_is_dropped() {
+    fn a_made_object_counts_until_it_is_dropped() {
         let living = Living::default();
-        let mut queues: Vec<_> =
-            (0..MADE).map(|_| living.make(QueueOptions::default()).ok().unwrap()).collect();
-        let error = living.make(QueueOptions::default()).err().unwrap();
-        assert!(error.to_string().starts_with("RuntimeError: 256 queues"), "{error}");
-        queues.pop();
-        queues.push(living.make(QueueOptions::default()).ok().unwrap());
+        let make = || living.make(|| Ok(SharedQueue::new(0)));
+        let mut made: Vec<_> = (0..MADE).map(|_| make().ok().unwrap()).collect();
+        let error = make().err().unwrap();
+        assert!(error.to_string().starts_with("RuntimeError: 256 objects"), "{error}");
+        made.pop();
+        made.push(make().ok().unwrap());
     }
 }

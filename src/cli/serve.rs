@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use netq::{AuthKey, BaseManager, Options};
+use netq::{AuthKey, BaseManager, KINDS, Kind, Options};
 
 use super::address;
 use super::args::{Arg, Args};
@@ -20,9 +20,12 @@ netq serve: serve queues to Python and Rust programs until stopped
 
 usage: netq serve [OPTION]... NAME[:MAXSIZE][,redeliver][,lease=SECONDS][,attempts=N]...
 
-Serves a queue under each NAME, of at most MAXSIZE items (default 0: any number), and the factories Queue and
-JoinableQueue, which make a new queue for each who asks, up to 256 at a time. Stop it with Ctrl-C or `netq
-shutdown`; what is in the queues then is gone. Prints `netq: listening on ADDR` once it accepts connections.
+Serves a queue under each NAME, of at most MAXSIZE items (default 0: any number), and the factories below.
+Stop it with Ctrl-C or `netq shutdown`; what is in the queues then is gone. Prints `netq: listening on ADDR`
+once it accepts connections.
+
+factories, which make a new object for each client that asks, up to 256 at a time:
+{kinds}
 
 options of a queue, behind its name and a comma:
   redeliver             keep what a client got until its connection calls task_done(); when the connection
@@ -41,7 +44,7 @@ options:
   --max-strangers N     keep at most N connections that have not shown the key yet (default 256)
   --max-message SIZE    refuse longer messages, such as 512K, 32M, 1G (default 128M)
   --memory SIZE         keep at most so many bytes of items (default: half of the machine's memory). Each NAME
-                        has an equal share, and one more is for the queues of the factories, 1/256 for each.
+                        has an equal share, and one more is for what the factories make, 1/256 for each.
                         A put that would pass its queue's share waits, as if the queue were full. Not in it:
                         NAME_dead, which never refuses, and the messages on their way
   --data-only           refuse items whose pickles can run code where they are loaded, such as instances of
@@ -56,6 +59,13 @@ example:
   netq serve --authkey-file key --listen 127.0.0.1:8001 tasks:100,redeliver,attempts=3 results
 "
 );
+
+/// The lines of the help text about the factories.
+pub fn kinds() -> String {
+    let line =
+        |kind: &Kind| format!("  {:<24} {}\n", format!("{}({})", kind.typeid, kind.arguments), kind.what);
+    KINDS.iter().map(line).collect()
+}
 
 /// A shorter key than this, in bytes, can be found by trying.
 const SHORT_KEY: usize = 16;

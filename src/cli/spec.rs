@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use netq::KINDS;
+
 use super::failure::Failure;
 
 /// A queue that is to be served.
@@ -23,9 +25,6 @@ pub struct RedeliverySpec {
     /// How often an item is delivered again before it is given up.
     pub attempts: Option<u32>,
 }
-
-/// The names that a hub registers by itself.
-pub const FACTORIES: [&str; 2] = ["Queue", "JoinableQueue"];
 
 /// What a Python `BaseManager` has already: a queue of that name would replace it in the clients' class.
 const MANAGER: [&str; 7] = ["address", "connect", "get_server", "join", "register", "shutdown", "start"];
@@ -119,8 +118,8 @@ fn name_error(name: &str) -> Option<String> {
     if MANAGER.contains(&name) {
         return Some(format!("'{name}' is a method of Python's managers: choose another name"));
     }
-    if FACTORIES.contains(&name) {
-        return Some(format!("'{name}' is what makes new queues in every hub: choose another name"));
+    if KINDS.iter().any(|kind| kind.typeid == name) {
+        return Some(format!("'{name}' is what makes new objects in every hub: choose another name"));
     }
     None
 }
@@ -159,7 +158,7 @@ mod tests {
             ("a b", "letters, digits and _"),
             ("class", "keyword"),
             ("connect", "method of Python's managers"),
-            ("Queue:5", "makes new queues"),
+            ("Queue:5", "makes new objects"),
             ("tasks:", "not a number of items"),
             ("tasks:-1", "not a number of items"),
             ("tasks:ten", "such as tasks:100"),

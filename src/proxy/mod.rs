@@ -12,6 +12,7 @@ use crate::connection::{Connection, is_gone};
 use crate::error::Error;
 use crate::message::{Reply, Token, encode_request};
 use crate::pickle::{Value, Walker};
+use crate::shared::{Again, Kind};
 
 pub use queue::QueueProxy;
 pub(crate) use remote::Remote;
@@ -235,10 +236,11 @@ impl Proxy {
     }
 
     fn may_repeat(&self, method: &str) -> bool {
-        match method {
-            "get" | "get_nowait" | "get_many" | "qsize" | "empty" | "full" | "join" | "redelivers" => true,
-            "put" | "put_nowait" | "put_many" => self.remote.retry.repeat_puts,
-            _ => false,
+        match Kind::of(&self.exposed).map(|kind| kind.again(method)) {
+            Some(Again::NoHarm) => true,
+            Some(Again::PutTwice) => self.remote.retry.repeat_puts,
+            // An object of somebody's own may do anything, whatever its methods are called.
+            Some(Again::Harm) | None => false,
         }
     }
 }

@@ -21,8 +21,8 @@ const NO_LIMIT: u64 = u32::MAX as u64;
 
 /// What a proxy does when its connection breaks: reconnect, and how.
 ///
-/// A call that did not reach the server is sent again, and so is one whose repetition does no harm, such as
-/// `qsize` or `get`. A `put` whose reply did not come may have been carried out: it is repeated only if
+/// A call that did not reach the server is sent again, and so is one whose repetition does no harm, such as a
+/// queue's `qsize` or `get`. A `put` whose reply did not come may have been carried out: it is repeated only if
 /// [`repeat_puts`](Self::repeat_puts) says so, and is [`Error::Lost`] otherwise.
 ///
 /// ```

@@ -1,9 +1,10 @@
 //! Shared objects: what a hub serves, and whose methods are called from elsewhere.
 //!
 //! [`Shared`] is all that an object has to be. [`SharedQueue`] is one implementation, made of nothing that
-//! another one could not use too.
+//! another one could not use too. [`KINDS`] lists what a hub makes for who asks.
 
 mod answer;
+mod kind;
 mod ledger;
 mod lending;
 mod once;
@@ -16,6 +17,8 @@ use crate::message::{Call, Caller, Exception};
 use crate::pickle::Value;
 
 pub use answer::{Answer, Delivery};
+pub(crate) use kind::Again;
+pub use kind::{KINDS, Kind};
 pub use options::QueueOptions;
 pub use queue::SharedQueue;
 pub use redelivery::{DeadLetters, Redelivery};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::message::{Argument, Call, Caller, Exception};
 use crate::pickle::{Pickled, Value};
 use crate::queue::{BoundedQueue, GetError, Limits, Packing, PutError, Taken, Wait};
+use crate::shared::kind::{Again, Kind};
 use crate::shared::ledger::Ledger;
 use crate::shared::once::{Begun, Progress, Puts};
 use crate::shared::{Answer, QueueOptions, Shared, answer};
@@ -35,6 +36,33 @@ const EXPOSED: &[&str] = &[
     "touch",
     "lease",
 ];
+
+/// A queue, in the list of what a hub makes.
+pub(super) const KIND: Kind = Kind {
+    typeid: "Queue",
+    what: "a queue of at most MAXSIZE items, 0: any number",
+    arguments: "maxsize=0",
+    // Not `get`, which a dict has too.
+    own: &["put", "qsize", "get_nowait"],
+    again,
+    make,
+};
+
+fn again(method: &str) -> Again {
+    match method {
+        "get" | "get_nowait" | "get_many" | "lend" | "qsize" | "empty" | "full" | "join" | "redelivers"
+        | "touch" | "lease" | "give_back" => Again::NoHarm,
+        "put" | "put_nowait" | "put_many" => Again::PutTwice,
+        _ => Again::Harm,
+    }
+}
+
+fn make(call: Call<'_>, max_bytes: Option<usize>) -> Result<Arc<dyn Shared>, Exception> {
+    let [maxsize] = call.bind(["maxsize"], 0)?;
+    // To Python's queues a negative bound is none.
+    let maxsize = usize::try_from(call.int(maxsize, 0)?.max(0)).unwrap_or(0);
+    Ok(SharedQueue::with_options(QueueOptions { maxsize, max_bytes, redelivery: None }))
+}
 
 /// What one `get_many` takes at most, however much is asked for: its reply is built in memory, and what is in it
 /// is one client's alone. By then the exchange costs little beside its items.

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 
-use netq::{Answer, BaseManager, Call, Exception, Shared};
+use netq::{Answer, BaseManager, Call, Exception, KINDS, Shared};
 
 use crate::support::{Directory, Hub, KEY, netq, run};
 
@@ -128,11 +128,13 @@ fn wrong_key_is_reported() {
 #[test]
 fn unknown_queue_is_reported_with_the_known_ones() {
     let hub = Hub::start(&["tasks", "results"]);
+    let mut known: Vec<_> = KINDS.iter().map(|kind| kind.typeid).chain(["results", "tasks"]).collect();
+    known.sort_unstable();
+    let expected = format!("netq: no queue 'task': this hub serves {}", known.join(", "));
     for words in
         [&["put", "task", "x"][..], &["get", "task"], &["work", "tasks", "--results", "task", "--", "cargo"]]
     {
         let ended = hub.run(words);
-        let expected = "netq: no queue 'task': this hub serves JoinableQueue, Queue, results, tasks";
         assert_eq!(ended.error(1), expected);
     }
 }

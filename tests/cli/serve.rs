@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use netq::{Error, Pickled};
+use netq::{Error, KINDS, Pickled};
 
 use crate::support::{DEADLINE, Directory, Hub, KEY, Running, run, wait_for};
 
@@ -15,7 +15,8 @@ fn hub_says_what_it_serves_and_how_python_gets_there() {
     let redelivery = "redeliver, given up to results_dead after 2 redeliveries";
     assert_eq!(hub.line(), format!("netq: queue results (any number of items, memory 1M, {redelivery})"));
     assert_eq!(hub.line(), "netq: queue results_dead (any number of items: those that results gives up)");
-    assert_eq!(hub.line(), "netq: factories Queue, JoinableQueue (up to 256 queues, memory 4K each)");
+    let factories = KINDS.iter().map(|kind| kind.typeid).collect::<Vec<_>>().join(", ");
+    assert_eq!(hub.line(), format!("netq: factories {factories} (up to 256 objects, memory 4K each)"));
     let mut program = String::new();
     while !program.contains(".get()") {
         program += &hub.line();
@@ -99,7 +100,7 @@ fn factories_make_no_more_queues_than_there_is_memory_for() {
     let mut made: Vec<_> =
         (0..256).map(|n| hub.manager().queue(["Queue", "JoinableQueue"][n % 2]).unwrap()).collect();
     let error = hub.manager().queue("Queue").unwrap_err().to_string();
-    assert!(error.contains("RuntimeError: 256 queues") && error.contains("name more queues"), "{error}");
+    assert!(error.contains("RuntimeError: 256 objects") && error.contains("name more queues"), "{error}");
     let share = (512 << 10) / 256;
     assert!(made[0].put("x".repeat(share)).unwrap_err().to_string().starts_with("ValueError"));
     made[0].put("x".repeat(share - 200)).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use netq::{Answer, BaseManager, Call, Exception, Shared, SharedQueue, Value};
+use netq::{Answer, BaseManager, Call, Exception, KINDS, Shared, SharedQueue, Value};
 
 /// Serves on a port of 127.0.0.1 that the system chooses, until it is dropped.
 pub fn start(authkey: &[u8]) -> BaseManager {
@@ -13,11 +13,8 @@ pub fn start(authkey: &[u8]) -> BaseManager {
     {
         hub.register(typeid, SharedQueue::new(maxsize));
     }
-    for typeid in ["Queue", "JoinableQueue"] {
-        hub.register_factory(typeid, |call| {
-            let [maxsize] = call.bind(["maxsize"], 0)?;
-            Ok(SharedQueue::new(call.int(maxsize, 0)?.try_into().unwrap_or(0)))
-        });
+    for kind in KINDS {
+        hub.register_factory(kind.typeid, |call| kind.make(call, None));
     }
     hub.register("get_counter", Arc::new(Counter(AtomicI64::new(0))));
     hub.start().unwrap();

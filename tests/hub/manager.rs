@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 
-use netq::{BaseManager, Error, Options, Retry, SharedQueue};
+use netq::{Answer, BaseManager, Call, Error, Exception, Options, Retry, Shared, SharedQueue};
 
 use crate::{KEY, figure, hub, tasks, until};
 
@@ -82,4 +83,42 @@ fn a_put_whose_outcome_is_unknown_is_not_repeated() {
     hub.shutdown().unwrap();
     let error = putting.join().unwrap().unwrap_err();
     assert!(matches!(&error, Error::Lost { method, .. } if method == "put"), "{error}");
+}
+
+/// Gives each number once; the first one only to a caller that is gone.
+struct Numbers(AtomicI64);
+
+impl Shared for Numbers {
+    fn exposed(&self) -> &[&'static str] {
+        &["get"]
+    }
+
+    fn call(&self, call: Call<'_>) -> Result<Answer, Exception> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        if number == 0 {
+            until("the caller is gone", || call.caller().is_gone());
+        }
+        Ok(number.into())
+    }
+}
+
+#[test]
+fn a_call_of_somebody_s_own_object_is_not_repeated_though_a_queue_has_such_a_method() {
+    let numbers = Arc::new(Numbers(AtomicI64::new(0)));
+    let serve = |address: &str| {
+        let mut hub = BaseManager::new(address, KEY);
+        hub.register("get_numbers", numbers.clone());
+        hub.start().unwrap();
+        hub
+    };
+    let mut first = serve("127.0.0.1:0");
+    let address = first.address().to_owned();
+    let mut proxy = BaseManager::new(&address, KEY).proxy("get_numbers", &[]).unwrap();
+    let getting = thread::spawn(move || proxy.call("get", &[]));
+    until("it waits", || numbers.0.load(Ordering::Relaxed) == 1);
+    first.shutdown().unwrap();
+    let _second = serve(&address);
+    let error = getting.join().unwrap().unwrap_err();
+    assert!(matches!(&error, Error::Lost { method, .. } if method == "get"), "{error}");
+    assert_eq!(numbers.0.load(Ordering::Relaxed), 1, "it is called once");
 }

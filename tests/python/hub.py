@@ -8,17 +8,16 @@ server, where the two differ on purpose: netq's errors name the fix.
 
 import sys
 from multiprocessing import current_process
-from multiprocessing.managers import BaseManager
+from multiprocessing.managers import SyncManager
 from multiprocessing.reduction import ForkingPickler
 
 
-class Manager(BaseManager):
+class Manager(SyncManager):
     pass
 
 
 for typeid in (
-    'get_task_queue', 'get_result_queue', 'get_small_queue', 'Queue', 'JoinableQueue', 'get_counter',
-    'get_nothing',
+    'get_task_queue', 'get_result_queue', 'get_small_queue', 'get_counter', 'get_nothing',
 ):
     Manager.register(typeid)
 

@@ -5,7 +5,7 @@
 
 import queue
 import sys
-from multiprocessing.managers import BaseManager
+from multiprocessing.managers import SyncManager
 
 
 class Counter:
@@ -31,7 +31,7 @@ class Counter:
         return Counter()
 
 
-class Manager(BaseManager):
+class Manager(SyncManager):
     pass
 
 
@@ -45,8 +45,6 @@ shared('get_small_queue', queue.Queue(1))
 counter = Counter()
 Manager.register('get_counter', callable=lambda: counter, method_to_typeid={'spare': 'Spare'})
 Manager.register('Spare')
-Manager.register('Queue', queue.Queue)
-Manager.register('JoinableQueue', queue.Queue)
 
 if __name__ == '__main__':
     server = Manager(('127.0.0.1', 0), sys.argv[1].encode()).get_server()
