@@ -12,7 +12,6 @@
 //! Both queues are bounded, so putting all tasks first and only then collecting results would not end: workers
 //! would wait for room among the results, and the demo for room among the tasks. It does both at once.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
@@ -102,7 +101,7 @@ pub fn run(mut args: Args) -> Result<(), Failure> {
         // One for each worker: there will be no more.
         (0..workers).try_for_each(|_| queue.put_timeout((), DEADLINE))
     });
-    let tally = collect(&manager, tasks)?;
+    let tally = collect(&manager, workers, tasks)?;
     let elapsed = started.elapsed();
     producer.join().map_err(|_| Failure::failed("the thread that puts tasks panicked"))??;
     crew.iter_mut().try_for_each(Process::wait)?;
@@ -113,7 +112,7 @@ pub fn run(mut args: Args) -> Result<(), Failure> {
     manager.shutdown()?;
     hub.wait()?;
     let shares: Vec<String> =
-        tally.iter().map(|(worker, count)| format!("worker {worker}: {count}")).collect();
+        tally.iter().enumerate().map(|(at, count)| format!("worker {}: {count}", at + 1)).collect();
     out::print(&format!(
         "{tasks} of {tasks} results, each exactly once, in {:.2} s ({})\n",
         elapsed.as_secs_f64(),
@@ -122,35 +121,34 @@ pub fn run(mut args: Args) -> Result<(), Failure> {
 }
 
 /// Takes as many results as there are tasks, and checks that each came once. Returns how many each worker did.
-fn collect(manager: &BaseManager, tasks: usize) -> Result<BTreeMap<i64, usize>, Failure> {
+fn collect(manager: &BaseManager, workers: usize, tasks: usize) -> Result<Vec<usize>, Failure> {
     let mut results = manager.queue(RESULTS)?;
-    let mut missing: BTreeMap<String, usize> =
-        (1..=tasks).map(|number| (format!("ImageUrl_{number}--->success"), number)).collect();
-    let mut tally = BTreeMap::new();
-    while !missing.is_empty() {
+    let mut missing = vec![true; tasks];
+    let mut tally = vec![0; workers];
+    for came in 0..tasks {
         let result = results.get_timeout(DEADLINE).map_err(|error| {
-            Failure::about(format_args!("{} of {tasks} results are missing", missing.len()), &error)
+            Failure::about(format_args!("{} of {tasks} results are missing", tasks - came), &error)
         })?;
-        let Some((worker, text)) = worker_and_text(&result) else {
+        let Some((worker, text, image)) = parts(&result) else {
             return Err(Failure::failed(format!("not a result of a worker: {result}")));
         };
-        if missing.remove(text).is_none() {
+        let (Some(count), Some(true)) = (tally.get_mut(worker), missing.get(image)) else {
             return Err(Failure::failed(format!("a result that was not asked for, or came twice: {text}")));
-        }
-        out::print(&format!("{text}  (worker {worker})\n"))?;
-        *tally.entry(worker).or_default() += 1;
+        };
+        *count += 1;
+        missing[image] = false;
+        out::print(&format!("{text}  (worker {})\n", worker + 1))?;
     }
     Ok(tally)
 }
 
-fn worker_and_text(result: &Value) -> Option<(i64, &str)> {
-    match result {
-        Value::Tuple(parts) => match &parts[..] {
-            [worker, text] => Some((worker.as_i64()?, text.as_str()?)),
-            _ => None,
-        },
-        _ => None,
-    }
+/// A result's worker, its text, and the image in it; both counted from 0.
+fn parts(result: &Value) -> Option<(usize, &str, usize)> {
+    let Value::Tuple(parts) = result else { return None };
+    let [worker, text] = &parts[..] else { return None };
+    let (worker, text) = (usize::try_from(worker.as_i64()?).ok()?, text.as_str()?);
+    let image: usize = text.strip_prefix("ImageUrl_")?.strip_suffix("--->success")?.parse().ok()?;
+    Some((worker.checked_sub(1)?, text, image.checked_sub(1)?))
 }
 
 /// Runs `netq demo-worker`: all that a worker has to do.

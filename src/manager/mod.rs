@@ -99,7 +99,7 @@ impl BaseManager {
     /// Registers one object that all clients share. In Python:
     /// `BaseManager.register(typeid, callable=lambda: object)`.
     pub fn register(&mut self, typeid: impl Into<String>, object: Arc<dyn Shared>) {
-        self.registry.insert(typeid.into(), Registration::Object(object));
+        self.add(typeid.into(), Registration::Object(object));
     }
 
     /// Registers a function that makes a new object, from the call's arguments, for every client that asks.
@@ -120,7 +120,15 @@ impl BaseManager {
     where
         F: Fn(Call<'_>) -> Result<Arc<dyn Shared>, Exception> + Send + Sync + 'static,
     {
-        self.registry.insert(typeid.into(), Registration::Factory(Arc::new(factory)));
+        self.add(typeid.into(), Registration::Factory(Arc::new(factory)));
+    }
+
+    /// The last one under a name counts.
+    fn add(&mut self, typeid: String, registration: Registration) {
+        match self.registry.binary_search_by(|(known, _)| known.cmp(&typeid)) {
+            Ok(at) => self.registry[at].1 = registration,
+            Err(at) => self.registry.insert(at, (typeid, registration)),
+        }
     }
 
     /// Binds the address and returns the server, which listens already and serves once its
@@ -220,7 +228,7 @@ impl fmt::Debug for BaseManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BaseManager")
             .field("address", &self.address)
-            .field("registered", &self.registry.keys().collect::<Vec<_>>())
+            .field("registered", &self.registry.iter().map(|(typeid, _)| typeid).collect::<Vec<_>>())
             .field("started", &self.running.is_some())
             .finish_non_exhaustive()
     }

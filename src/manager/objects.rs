@@ -20,8 +20,8 @@ pub(super) enum Registration {
     Factory(Arc<Factory>),
 }
 
-/// Registrations by typeid, in the order in which people list things.
-pub(super) type Registry = BTreeMap<String, Registration>;
+/// Registrations and their typeids, in the order of these.
+pub(super) type Registry = Vec<(String, Registration)>;
 
 struct Entry {
     object: Arc<dyn Shared>,
@@ -72,8 +72,8 @@ impl Objects {
     /// Python's `Server.create`: finds or makes the object, counts a reference, and tells its ident and
     /// methods.
     pub(super) fn create(&self, typeid: &str, call: Call<'_>) -> Result<Value, Exception> {
-        let Some(registration) = self.registry.get(typeid) else {
-            let known = self.registry.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let Some((_, registration)) = self.registry.iter().find(|(known, _)| known == typeid) else {
+            let known = self.registry.iter().map(|(known, _)| known.as_str()).collect::<Vec<_>>().join(", ");
             return Err(Exception::key_error(format!("unknown typeid '{typeid}': this hub serves {known}")));
         };
         let (ident, object, registered) = match registration {

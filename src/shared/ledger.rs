@@ -56,6 +56,7 @@ impl At {
 /// means. Items of the calls before it are not among these, or the second item would be taken for done by a
 /// worker that has failed with the first.
 struct Latest {
+    connection: u64,
     items: VecDeque<Tag>,
     /// The reply with them was written. Before that nobody can have begun.
     written: bool,
@@ -76,7 +77,8 @@ pub(super) struct Ledger {
 struct State {
     /// By the item's number.
     out: BTreeMap<u64, Out>,
-    latest: BTreeMap<u64, Latest>,
+    /// By the connections' numbers.
+    latest: Vec<Latest>,
     /// How many deliveries there were: the next one's number.
     deliveries: u64,
     /// Nothing comes back by itself before this. With many clients, looking through all that they have for each
@@ -87,7 +89,7 @@ struct State {
 impl State {
     /// Notes that a connection has begun with the first item that it has not finished.
     fn begin(&mut self, connection: u64) {
-        let latest = self.latest.get(&connection).filter(|latest| latest.written);
+        let latest = self.latest(connection).filter(|latest| latest.written);
         let Some(tag) = latest.and_then(|latest| latest.items.front()).copied() else { return };
         // Its lease may have ended, and then somebody else has begun with it.
         if let Some(Out { at: At::Client { begun, .. }, .. }) = held(&mut self.out, tag) {
@@ -113,14 +115,24 @@ impl State {
 
     /// The connection has said what became of it: it is not among what a plain `task_done()` means any more.
     fn settle(&mut self, connection: u64, tag: Tag) {
-        let Some(latest) = self.latest.get_mut(&connection) else { return };
+        let Some(latest) = self.latest(connection) else { return };
         // They are in the order of their deliveries.
         if let Ok(index) = latest.items.binary_search_by_key(&tag.delivery, |known| known.delivery) {
             latest.items.remove(index);
         }
         if latest.items.is_empty() {
-            self.latest.remove(&connection);
+            self.forget(connection);
         }
+    }
+
+    fn latest(&mut self, connection: u64) -> Option<&mut Latest> {
+        let at = find(&self.latest, connection).ok()?;
+        Some(&mut self.latest[at])
+    }
+
+    fn forget(&mut self, connection: u64) -> Option<Latest> {
+        let at = find(&self.latest, connection).ok()?;
+        Some(self.latest.remove(at))
     }
 
     /// Those of the items that are to go back, in the order of their numbers.
@@ -134,6 +146,11 @@ impl State {
     fn is_due(&mut self, at: Option<Instant>) {
         self.due = self.due.into_iter().chain(at).min();
     }
+}
+
+/// Where a connection's is, or where it would be.
+fn find(latest: &[Latest], connection: u64) -> Result<usize, usize> {
+    latest.binary_search_by_key(&connection, |latest| latest.connection)
 }
 
 /// The item, if it is still at a client by this delivery.
@@ -191,8 +208,11 @@ impl Ledger {
             let at = At::Client { connection, since, begun: false };
             state.out.insert(item.number(), Out { item, delivery, at });
         }
-        let latest = Latest { items: tags.iter().copied().collect(), written: false };
-        state.latest.insert(connection, latest);
+        let latest = Latest { connection, items: tags.iter().copied().collect(), written: false };
+        match find(&state.latest, connection) {
+            Ok(at) => state.latest[at] = latest,
+            Err(at) => state.latest.insert(at, latest),
+        }
         (tags, Loan { ledger: Arc::clone(self), connection, read: false })
     }
 
@@ -200,7 +220,7 @@ impl Ledger {
     /// this call has finished; `None` if it has not so many, and then nothing is done.
     pub(super) fn done(&self, connection: u64, count: usize) -> Option<usize> {
         let mut state = self.lock();
-        let tags = state.latest.get(&connection).map_or(Vec::new(), |latest| {
+        let tags = state.latest(connection).map_or(Vec::new(), |latest| {
             // Not `count`, which may be any number.
             latest.items.iter().take(count).copied().collect()
         });
@@ -212,12 +232,12 @@ impl Ledger {
 
     /// How many items of its latest `get` a connection has not finished.
     pub(super) fn unfinished(&self, connection: u64) -> usize {
-        self.lock().latest.get(&connection).map_or(0, |latest| latest.items.len())
+        self.lock().latest(connection).map_or(0, |latest| latest.items.len())
     }
 
     /// The next item that a plain `task_failed()` of this connection means.
     pub(super) fn first(&self, connection: u64) -> Option<Tag> {
-        self.lock().latest.get(&connection)?.items.front().copied()
+        self.lock().latest(connection)?.items.front().copied()
     }
 
     /// The tag, if this ledger has given it.
@@ -273,7 +293,7 @@ impl Ledger {
     pub(super) fn ended(&self, connection: u64) -> usize {
         let mut state = self.lock();
         state.begin(connection);
-        state.latest.remove(&connection);
+        state.forget(connection);
         let back = state.take_out(|at| at.is_at(connection));
         let count = back.len();
         self.take_back(&mut state, back);
@@ -358,9 +378,9 @@ impl Ledger {
     fn written(&self, connection: u64) {
         let mut state = self.lock();
         let State { out, latest, .. } = &mut *state;
-        let Some(latest) = latest.get_mut(&connection) else { return };
-        latest.written = true;
-        for &tag in &latest.items {
+        let Ok(at) = find(latest, connection) else { return };
+        latest[at].written = true;
+        for &tag in &latest[at].items {
             if let Some(out) = held(out, tag) {
                 out.item.lend();
             }
@@ -370,7 +390,7 @@ impl Ledger {
     /// The connection has never read what its latest call was to give it: nothing of that was begun.
     fn unread(&self, connection: u64) {
         let mut state = self.lock();
-        let Some(latest) = state.latest.remove(&connection) else { return };
+        let Some(latest) = state.forget(connection) else { return };
         for tag in latest.items {
             drop(state.end(tag));
         }

@@ -91,7 +91,7 @@ fn what_a_client_has_skipped_or_lost_by_its_lease_leaves_nothing_behind() {
         ledger.expire();
     }
     let state = ledger.lock();
-    assert_eq!((state.out.len(), state.latest.len(), state.latest[&1].items.len()), (0, 1, 1));
+    assert_eq!((state.out.len(), state.latest.len(), state.latest[0].items.len()), (0, 1, 1));
 }
 
 #[test]
