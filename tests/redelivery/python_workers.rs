@@ -33,6 +33,27 @@ fn python_clients_borrow_items_and_say_by_tags_what_became_of_them() {
     });
 }
 
+#[test]
+fn a_python_worker_goes_on_after_a_restart_with_the_lines_of_the_readme() {
+    thread::scope(|scope| {
+        for python in pythons::all() {
+            scope.spawn(move || {
+                let queues = ["get_task_queue,redeliver", "get_result_queue"];
+                let mut hub = Hub::start(&queues);
+                let _worker = python.start("readme_worker.py", &[&hub.address, KEY]);
+                for item in ["before", "after"] {
+                    hub.queue("get_task_queue").put(item).unwrap();
+                    let result = hub.take("get_result_queue");
+                    assert_eq!(result.as_str(), Some(&*format!("{item}--->success")), "{python:?}");
+                    let address = hub.address.clone();
+                    drop(hub);
+                    hub = Hub::start_at(&address, &queues);
+                }
+            });
+        }
+    });
+}
+
 fn kill_workers(python: &Python, mut rng: Rng) {
     let hub = Hub::start(&["get_task_queue,redeliver", "get_result_queue"]);
     let (count, kills) = (200, 8);
