@@ -71,7 +71,7 @@ pub use message::{Argument, Call, Caller, Exception, Token};
 pub use pickle::{Pickled, Value};
 pub use proxy::{Proxy, QueueProxy, Retry};
 pub use queue::BoundedQueue;
-pub use shared::{Answer, DeadLetters, Delivery, KINDS, Kind, QueueOptions, Redelivery, Shared, SharedQueue};
+pub use shared::{Answer, DeadLetters, Handover, KINDS, Kind, QueueOptions, Redelivery, Shared, SharedQueue};
 
 /// The README's examples are tests.
 #[cfg(doctest)]

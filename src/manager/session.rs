@@ -15,7 +15,7 @@ use crate::manager::members::Membership;
 use crate::manager::objects::unknown;
 use crate::message::{Caller, Exception, Request, send_error, send_traceback, send_value};
 use crate::pickle::{Value, Walker};
-use crate::shared::{Answer, Delivery};
+use crate::shared::{Answer, Handover};
 
 /// For how long after a reply a reset of the connection means that the reply was not read. A killed
 /// client's kernel resets at once; a reset much later has some other reason, such as a router that forgot
@@ -78,7 +78,7 @@ struct Session<'h> {
 
 /// What went out with a reply that was written, but perhaps never read.
 struct Doubt {
-    delivery: Box<dyn Delivery>,
+    handover: Box<dyn Handover>,
     since: Instant,
     large: bool,
 }
@@ -221,9 +221,9 @@ impl Session<'_> {
             Outcome::Answer(answer) => {
                 // If this fails, dropping the answer takes it back.
                 let length = send_value(connection, answer.value())?;
-                if let Some(mut delivery) = answer.into_delivery() {
-                    delivery.written();
-                    self.doubt = Some(Doubt { delivery, since: Instant::now(), large: length > SMALL });
+                if let Some(mut handover) = answer.into_handover() {
+                    handover.written();
+                    self.doubt = Some(Doubt { handover, since: Instant::now(), large: length > SMALL });
                 }
                 Ok(())
             }
@@ -247,7 +247,7 @@ impl Session<'_> {
 impl Doubt {
     /// The reply was read.
     fn commit(self, hub: &Hub, caller: &Caller) {
-        if let Err(error) = self.delivery.commit() {
+        if let Err(error) = self.handover.commit() {
             hub.log(caller.address(), format_args!("what it got cannot be noted: {error}"));
         }
     }

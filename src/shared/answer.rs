@@ -9,7 +9,7 @@ use crate::queue::Taken;
 /// What a method returns.
 ///
 /// Any value becomes one with `into()`. What must not be lost on its way, such as an item of a queue, brings a
-/// [`Delivery`].
+/// [`Handover`].
 ///
 /// ```
 /// use netq::{Answer, Value};
@@ -19,17 +19,17 @@ use crate::queue::Taken;
 /// ```
 pub struct Answer {
     value: Value,
-    delivery: Option<Box<dyn Delivery>>,
+    handover: Option<Box<dyn Handover>>,
 }
 
 /// What leaves an object with an answer, and is gone for good only once the caller has it.
 ///
 /// A reply can get lost: the caller dies before it has read it. So what goes out with one stays in doubt until the
-/// caller is heard of again, or closes its connection in order. **Dropping a delivery takes it back**: the reply was
+/// caller is heard of again, or closes its connection in order. **Dropping a handover takes it back**: the reply was
 /// not written, or certainly not read.
 ///
 /// A [`Taken`] is one, by which an item goes back to its place in the queue.
-pub trait Delivery: Send {
+pub trait Handover: Send {
     /// The reply was written to the caller's socket, which does not say that it was read.
     fn written(&mut self) {}
 
@@ -40,7 +40,7 @@ pub trait Delivery: Send {
     fn commit(self: Box<Self>) -> io::Result<()>;
 }
 
-impl Delivery for Taken<Pickled> {
+impl Handover for Taken<Pickled> {
     /// Its slot is free now: as in Python, who has got an item leaves room for another.
     fn written(&mut self) {
         self.release_slot();
@@ -52,7 +52,7 @@ impl Delivery for Taken<Pickled> {
     }
 }
 
-impl Delivery for Vec<Taken<Pickled>> {
+impl Handover for Vec<Taken<Pickled>> {
     fn written(&mut self) {
         self.iter_mut().for_each(Taken::release_slot);
     }
@@ -65,8 +65,8 @@ impl Delivery for Vec<Taken<Pickled>> {
 
 impl Answer {
     /// A value that is taken back if the caller does not get it.
-    pub fn delivering(value: Value, delivery: impl Delivery + 'static) -> Self {
-        Self { value, delivery: Some(Box::new(delivery)) }
+    pub fn delivering(value: Value, handover: impl Handover + 'static) -> Self {
+        Self { value, handover: Some(Box::new(handover)) }
     }
 
     /// An item of a queue, which leaves the queue only once the caller has it.
@@ -96,8 +96,8 @@ impl Answer {
         &self.value
     }
 
-    pub(crate) fn into_delivery(self) -> Option<Box<dyn Delivery>> {
-        self.delivery
+    pub(crate) fn into_handover(self) -> Option<Box<dyn Handover>> {
+        self.handover
     }
 }
 
@@ -108,7 +108,7 @@ pub(super) fn list(items: &[Taken<Pickled>]) -> Value {
 
 impl<T: Into<Value>> From<T> for Answer {
     fn from(value: T) -> Self {
-        Self { value: value.into(), delivery: None }
+        Self { value: value.into(), handover: None }
     }
 }
 

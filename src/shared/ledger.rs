@@ -10,7 +10,7 @@ use crate::auth::random_bytes;
 use crate::pickle::Pickled;
 use crate::queue::{BoundedQueue, Taken, Wait};
 use crate::shared::tag::Tag;
-use crate::shared::{Delivery, Redelivery};
+use crate::shared::{Handover, Redelivery};
 
 /// A year: the clock does not count up to any number of seconds.
 const LONGEST_REST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -410,7 +410,7 @@ pub(super) struct Loan {
     read: bool,
 }
 
-impl Delivery for Loan {
+impl Handover for Loan {
     /// As in Python, who has got an item leaves room for another; but this one stays in memory.
     fn written(&mut self) {
         self.ledger.written(self.connection);

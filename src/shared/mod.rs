@@ -16,7 +16,7 @@ mod tag;
 use crate::message::{Call, Caller, Exception};
 use crate::pickle::Value;
 
-pub use answer::{Answer, Delivery};
+pub use answer::{Answer, Handover};
 pub(crate) use kind::Again;
 pub use kind::{KINDS, Kind};
 pub use options::QueueOptions;
