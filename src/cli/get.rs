@@ -1,14 +1,16 @@
 //! `netq get`: items out of a queue.
 
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use netq::{Error, QueueProxy, Retry, Value};
+use netq::{Error, Retry, Value};
 
 use super::access::{Access, access_help, reconnect_help, retry};
 use super::args::{Arg, Args};
 use super::failure::Failure;
+use super::loan::{Lender, Loan, SLICE};
 use super::out;
+use super::stdout::Stdout;
 
 /// What `netq get --help` prints.
 pub const HELP: &str = concat!(
@@ -29,18 +31,22 @@ options:
     reconnect_help!("30"),
     access_help!(),
     "
-Items that cannot be printed because nobody reads any more, as in `netq get tasks -n 9999 | head`, go back to
-the end of the queue (exit code 1); those that `head` was sent and did not read are gone. A queue that
-redelivers is told task_done() for what was printed, and gets the rest back at its front; if this process is
-killed in between, items that were printed come again.
+Nothing is lost on the way: the hub is told task_done() for what was printed, and gets the rest back in its
+place, also if this process is killed; if that is between the two, items that were printed come again. What
+`head` was sent and did not read, in `netq get tasks -n 9999 | head`, is gone; once it has left nothing more
+is taken (exit code 1). A hub that is not netq's knows only get(): there, what cannot be printed goes back to
+the end of the queue, and what a killed process had taken is lost.
 
 example:
   netq get results --authkey-file key --follow --timeout 60 > results.txt
 "
 );
 
-/// How many items to take at once. They are this process's alone until they are printed, so not too many.
-const BATCH: usize = 64;
+/// How many items to take at once, at most: so many of a million cost no more than they would in larger batches.
+const BATCH: usize = 1024;
+/// A reader that keeps a write waiting for so long does not keep up. What it has not asked for yet is better left to
+/// others.
+const SLOW: Duration = Duration::from_millis(20);
 
 struct Get {
     access: Access,
@@ -54,31 +60,48 @@ struct Get {
 /// Runs the command.
 pub fn run(args: Args) -> Result<(), Failure> {
     let get = parse(args)?;
+    let mut stdout = Stdout::open().map_err(|error| Failure::stdout(&error))?;
+    if stdout.is_closed() {
+        return Err(Failure::failed(
+            "standard output is closed, so nothing was taken: to throw items away, print them to /dev/null with \
+             > /dev/null",
+        ));
+    }
     let patience = Retry::default().patience;
     let hub = get.access.hub(retry(get.timeout.map_or(patience, |timeout| timeout.min(patience))))?;
-    let mut queue = hub.queue(&get.name)?;
-    let batches = queue.proxy().exposed().iter().any(|method| method == "get_many");
-    let redelivers = queue.redelivers()?;
-    let mut left = get.count;
+    let mut tasks = Lender::new(hub.queue(&get.name)?);
+    let (mut left, mut batch) = (get.count, 1);
     while left != Some(0) {
-        let result = match batches {
-            true => queue.get_many(left.unwrap_or(BATCH).min(BATCH), get.timeout),
-            false => get_one(&mut queue, get.timeout).map(|item| vec![item]),
-        };
-        let items = match result {
-            Ok(items) => items,
-            Err(Error::Empty) => {
-                let seconds = get.timeout.unwrap_or_default().as_secs_f64();
-                return Err(Failure::timed_out(format!("'{}' stayed empty for {seconds} seconds", get.name)));
-            }
-            // That is the end that was to be followed to.
-            Err(Error::ShutDown) if left.is_none() => return Ok(()),
-            Err(error) => return Err(Failure::about(format_args!("'{}'", get.name), &error)),
-        };
-        left = left.map(|left| left.saturating_sub(items.len()));
-        print(items, &get, &mut queue, redelivers)?;
+        let most = left.unwrap_or(BATCH).min(batch);
+        let Some(loans) = take(&mut tasks, most, &get, &stdout)? else { return Ok(()) };
+        left = left.map(|left| left.saturating_sub(loans.len()));
+        let started = Instant::now();
+        print(loans, &get, &mut tasks, &mut stdout)?;
+        batch = if started.elapsed() < SLOW { BATCH.min(batch * 2) } else { 1 };
     }
     Ok(())
+}
+
+/// Waits for items as long as somebody reads them; `None` at the end that was to be followed to.
+fn take(tasks: &mut Lender, most: usize, get: &Get, stdout: &Stdout) -> Result<Option<Vec<Loan>>, Failure> {
+    // Not by the clock: a hub that is away has nothing to offer, and that does not count.
+    let mut waited = Duration::ZERO;
+    loop {
+        let slice = get.timeout.map_or(SLICE, |timeout| timeout.saturating_sub(waited).min(SLICE));
+        match tasks.take(most, slice) {
+            Ok(loans) => return Ok(Some(loans)),
+            Err(Error::Empty) => waited += slice,
+            Err(Error::ShutDown) if get.count.is_none() => return Ok(None),
+            Err(error) => return Err(Failure::about(format_args!("'{}'", get.name), &error)),
+        }
+        if let Some(timeout) = get.timeout.filter(|&timeout| waited >= timeout) {
+            let seconds = timeout.as_secs_f64();
+            return Err(Failure::timed_out(format!("'{}' stayed empty for {seconds} seconds", get.name)));
+        }
+        if stdout.has_no_reader() {
+            return Err(Failure::stdout(&ErrorKind::BrokenPipe.into()));
+        }
+    }
 }
 
 fn parse(mut args: Args) -> Result<Get, Failure> {
@@ -113,47 +136,36 @@ fn parse(mut args: Args) -> Result<Get, Failure> {
     Ok(get)
 }
 
-fn get_one(queue: &mut QueueProxy, timeout: Option<Duration>) -> Result<Value, Error> {
-    match timeout {
-        None => queue.get(),
-        Some(timeout) => queue.get_timeout(timeout),
+/// Prints items, in one write. What cannot be printed goes back.
+fn print(mut loans: Vec<Loan>, get: &Get, tasks: &mut Lender, stdout: &mut Stdout) -> Result<(), Failure> {
+    let (mut text, mut ends) = (Vec::new(), Vec::new());
+    for loan in &loans {
+        text.extend_from_slice(line(&loan.item, get.literal).as_bytes());
+        ends.push(text.len());
     }
-}
-
-/// Prints items. What cannot be printed goes back.
-fn print(items: Vec<Value>, get: &Get, queue: &mut QueueProxy, redelivers: bool) -> Result<(), Failure> {
-    let total = items.len();
-    let mut items = items.into_iter();
-    // Item by item, because of a larger write nobody would know how much was done.
-    let failed = items
-        .by_ref()
-        .find_map(|item| out::write(line(&item, get.literal).as_bytes()).err().map(|error| (item, error)));
-    let left = items.len() + usize::from(failed.is_some());
-    if redelivers {
-        queue.task_done_many(total - left).unwrap_or_else(|error| {
+    let (written, failed) = match stdout.write(&text) {
+        Ok(()) => (text.len(), None),
+        Err((written, error)) => (written, Some(error)),
+    };
+    let rest = loans.split_off(ends.partition_point(|&end| end <= written));
+    if tasks.lends() && !loans.is_empty() {
+        tasks.done(&loans).unwrap_or_else(|error| {
             out::note(&format!("what was printed may come again: task_done(): {error}"));
         });
     }
-    let Some((item, error)) = failed else { return Ok(()) };
-    let name = &get.name;
+    let Some(error) = failed else { return Ok(()) };
     let why = match error.kind() {
         ErrorKind::BrokenPipe => "nobody reads standard output any more".to_owned(),
         _ => format!("cannot write to standard output: {error}"),
     };
-    if redelivers {
-        // It does so by itself, as soon as this process has ended.
-        return Err(Failure::failed(format!(
-            "{why}: of what was taken, {left} go back to the front of '{name}'"
-        )));
-    }
-    let back = [item].into_iter().chain(items).map_while(|item| queue.try_put(item).ok()).count();
-    Err(Failure::failed(match left - back {
-        0 => format!("{why}: of what was taken, {back} went back to the end of '{name}'"),
-        lost => format!(
-            "{why}: of what was taken, {back} went back to the end of '{name}', and {lost} are lost: \
-             '{name}' takes no more"
-        ),
-    }))
+    let (name, count) = (&get.name, rest.len());
+    let place = if tasks.lends() { "its place in" } else { "the end of" };
+    let back = tasks.give_back(rest);
+    let lost = match count - back {
+        0 => String::new(),
+        lost => format!(", and {lost} are lost: '{name}' takes no more"),
+    };
+    Err(Failure::failed(format!("{why}: of what was taken, {back} went back to {place} '{name}'{lost}")))
 }
 
 fn line(item: &Value, literal: bool) -> String {

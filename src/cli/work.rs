@@ -10,6 +10,7 @@ use netq::{Error, QueueProxy, Retry, Value};
 use super::access::{Access, Hub, access_help, reconnect_help, retry};
 use super::args::{Arg, Args};
 use super::failure::Failure;
+use super::loan::{Lender, Loan, SLICE};
 use super::out;
 use super::program::{Outcome, Program};
 
@@ -41,9 +42,9 @@ it may come twice, but it is not lost. One that is too large for the hub is put 
 so in 'stderr'. A command that fails has a result like any other: it is not run again.
 One that cannot be started on this machine ends the worker, and its item is not done (exit code 1).
 
-A worker that is killed takes its item with it, unless the queue was served with `redeliver`: then another one
-gets the item. The result is put before task_done() is called. So no item stays without a result, at whatever
-moment a worker is killed; if that is between the two, the item is done again and has two results.
+The hub gives the item of a worker that is killed to another one, whatever the queue; only a hub that is not
+netq's has forgotten it. The result is put before task_done() is called. So no item stays without a result, at
+whatever moment a worker is killed; if that is between the two, the item is done again and has two results.
 
 example:
   netq work tasks --authkey-file key --results results -j 4 -- convert {} -resize 50% {}.small.png
@@ -52,10 +53,6 @@ example:
 
 /// For how long a worker waits for a hub that does not answer: over a weekend.
 const PATIENCE: Duration = Duration::from_secs(3 * 24 * 3600);
-
-/// For how long a worker waits for an item before it looks whether it should stop. A worker that is left
-/// waiting when the process ends could be given an item in that moment, and lose it.
-const SLICE: Duration = Duration::from_millis(500);
 
 /// What all workers share.
 struct Work {
@@ -148,23 +145,20 @@ impl Work {
 /// One of the workers, with proxies of its own.
 struct Worker<'w> {
     work: &'w Work,
-    tasks: QueueProxy,
+    tasks: Lender,
     results: Option<QueueProxy>,
-    /// CPython's `multiprocessing.Queue` does not count what is done.
-    counts_done: bool,
 }
 
 impl<'w> Worker<'w> {
     fn new(work: &'w Work, hub: &Hub) -> Result<Self, Failure> {
-        let mut tasks = hub.queue(&work.tasks)?;
+        let tasks = Lender::new(hub.queue(&work.tasks)?);
         let results = work.results.as_deref().map(|name| hub.queue(name)).transpose()?;
-        let counts_done = tasks.proxy().exposed().iter().any(|method| method == "task_done");
-        Ok(Self { work, tasks, results, counts_done })
+        Ok(Self { work, tasks, results })
     }
 
     fn run(mut self) -> Result<(), Failure> {
-        while let Some(item) = self.next().inspect_err(|_| self.stop())? {
-            self.carry_out(item).inspect_err(|_| self.stop())?;
+        while let Some(loan) = self.next().inspect_err(|_| self.stop())? {
+            self.carry_out(loan).inspect_err(|_| self.stop())?;
         }
         Ok(())
     }
@@ -175,14 +169,14 @@ impl<'w> Worker<'w> {
     }
 
     /// Waits for an item; `None` when it is time to end.
-    fn next(&mut self) -> Result<Option<Value>, Failure> {
+    fn next(&mut self) -> Result<Option<Loan>, Failure> {
         // Not by the clock: a hub that is away has nothing to offer, and that does not count.
         let mut waited = Duration::ZERO;
         while !self.work.stop.load(Ordering::Relaxed) {
             let left = self.work.idle_exit.map_or(SLICE, |idle| idle.saturating_sub(waited));
             let slice = left.min(SLICE);
-            match self.tasks.get_timeout(slice) {
-                Ok(item) => return Ok(Some(item)),
+            match self.tasks.take(1, slice) {
+                Ok(mut loans) => return Ok(loans.pop()),
                 Err(Error::Empty) => waited += slice,
                 Err(Error::ShutDown) => return Ok(None),
                 Err(error) => return Err(Failure::about(format_args!("'{}'", self.work.tasks), &error)),
@@ -194,19 +188,25 @@ impl<'w> Worker<'w> {
         Ok(None)
     }
 
-    fn carry_out(&mut self, item: Value) -> Result<(), Failure> {
+    fn carry_out(&mut self, loan: Loan) -> Result<(), Failure> {
         let work = self.work;
-        // Before anything is acknowledged: a queue that redelivers gives the item to a worker elsewhere.
-        let outcome = work.program.run(&item).map_err(Failure::failed)?;
-        let failed = outcome.status != 0;
+        let outcome = match work.program.run(&loan.item) {
+            Ok(outcome) => outcome,
+            // Nothing was tried, and another machine may have what is missing here.
+            Err(why) => {
+                self.tasks.give_back(vec![loan]);
+                return Err(Failure::failed(why));
+            }
+        };
+        let (item, failed) = (&loan.item, outcome.status != 0);
         work.ended.fetch_add(1, Ordering::Relaxed);
         work.failed.fetch_add(failed.into(), Ordering::Relaxed);
         let failure = format!("'{}' ended with status {} for {item}", work.program.name(), outcome.status);
-        // Before task_done(): a queue that redelivers then has the item again if this process is killed here.
+        // Before task_done(): the hub then has the item again if this process is killed here.
         match (&mut self.results, &work.results) {
             (Some(results), Some(name)) => {
                 let about = format!("the result of {item} did not get into '{name}'");
-                deliver(results, outcome, item).map_err(|error| Failure::about(about, &error))?;
+                deliver(results, outcome, item.clone()).map_err(|error| Failure::about(about, &error))?;
             }
             _ => {
                 show(&outcome)?;
@@ -215,10 +215,8 @@ impl<'w> Worker<'w> {
                 }
             }
         }
-        if self.counts_done {
-            // A hub that was restarted meanwhile knows nothing of the item, and nobody waits for it there.
-            self.tasks.task_done().unwrap_or_else(|error| out::note(&format!("task_done(): {error}")));
-        }
+        // A hub that was restarted meanwhile knows nothing of the item, and nobody waits for it there.
+        self.tasks.done(&[loan]).unwrap_or_else(|error| out::note(&format!("task_done(): {error}")));
         match failed && !work.keep_going {
             true => Err(Failure::failed(format!("{failure}: stopping, as there is no --keep-going"))),
             false => Ok(()),

@@ -2,12 +2,11 @@
 
 use std::io::Write;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
-use netq::{Answer, BaseManager, Call, Exception, Pickled, Shared, SharedQueue, Value};
+use netq::{BaseManager, Pickled, SharedQueue, Value};
 
-use crate::support::{Hub, KEY, Running, netq, run, wait_for};
+use crate::support::{Hub, KEY, Plain, Running, netq, run, wait_for};
 
 #[test]
 fn items_from_the_command_line_come_back_in_order() {
@@ -167,19 +166,6 @@ fn follow_prints_items_as_they_come_until_the_queue_is_shut_down() {
     assert_eq!(hub.run(&["get", "tasks"]).error(1), "netq: 'tasks': the queue was shut down");
 }
 
-/// A queue with no more methods than CPython's manager offers.
-struct Plain(Arc<SharedQueue>);
-
-impl Shared for Plain {
-    fn exposed(&self) -> &[&'static str] {
-        &["put", "get"]
-    }
-
-    fn call(&self, call: Call<'_>) -> Result<Answer, Exception> {
-        self.0.call(call)
-    }
-}
-
 #[test]
 fn what_was_printed_is_done_where_it_would_come_back() {
     let hub = Hub::start(&["tasks,redeliver"]);
@@ -194,7 +180,7 @@ fn what_was_printed_is_done_where_it_would_come_back() {
 #[test]
 fn managers_that_take_no_batches_are_served_item_by_item() {
     let mut manager = BaseManager::new("127.0.0.1:0", KEY.as_bytes());
-    manager.register("tasks", Arc::new(Plain(SharedQueue::new(3))));
+    manager.register("tasks", Plain::new(SharedQueue::new(3)));
     let address = manager.start().unwrap().to_string();
     let client = |words: [&str; 4]| run(netq(words.into_iter().chain(["--connect", &address])));
     let mut put = netq(["put", "tasks", "--connect", &address]);
@@ -228,5 +214,5 @@ fn get_gives_up_at_once_when_it_is_told_not_to_reconnect() {
     wait_for("the get", || (hub.figure("tasks", "waiting_getters") == 1).then_some(()));
     drop(hub);
     let ended = get.wait();
-    assert!(ended.error(1).contains("the connection broke during get"), "{ended:?}");
+    assert!(ended.error(1).contains("the connection broke during lend"), "{ended:?}");
 }

@@ -3,11 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use netq::{BaseManager, Error, QueueProxy, Value};
+use netq::{Answer, BaseManager, Call, Error, Exception, QueueProxy, Shared, SharedQueue, Value};
 
 pub const KEY: &str = "the key of these tests";
 /// Nothing here takes this long; what does is broken.
@@ -220,5 +221,24 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A queue with no more methods than CPython's manager offers.
+pub struct Plain(Arc<SharedQueue>);
+
+impl Plain {
+    pub fn new(queue: Arc<SharedQueue>) -> Arc<Self> {
+        Arc::new(Self(queue))
+    }
+}
+
+impl Shared for Plain {
+    fn exposed(&self) -> &[&'static str] {
+        &["put", "get"]
+    }
+
+    fn call(&self, call: Call<'_>) -> Result<Answer, Exception> {
+        self.0.call(call)
     }
 }
