@@ -3,9 +3,12 @@
 //! CPython's manager does not lend. What was got from one of its queues is this process's alone, and can only be put
 //! again, at the end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use netq::{Error, QueueProxy, Value};
+
+use super::lease::Leases;
 
 /// For how long at most to wait for an item before looking whether to go on at all. Who waits without an end and
 /// leaves, could be given an item of a hub that does not lend in that moment, and lose it.
@@ -23,6 +26,7 @@ pub struct Lender {
     lends: bool,
     /// CPython's `multiprocessing.Queue` does not count what is done.
     counts_done: bool,
+    leases: Option<Arc<Leases>>,
 }
 
 impl Lender {
@@ -30,7 +34,12 @@ impl Lender {
     pub fn new(mut queue: QueueProxy) -> Self {
         let mut exposes = |name| queue.proxy().exposed().iter().any(|method| method == name);
         let (lends, counts_done) = (exposes("lend"), exposes("task_done"));
-        Self { queue, lends, counts_done }
+        Self { queue, lends, counts_done, leases: None }
+    }
+
+    /// Keeps the leases of what is taken, until it is reported on or given back.
+    pub fn keeping(self, leases: Option<Arc<Leases>>) -> Self {
+        Self { leases, ..self }
     }
 
     /// Whether what is not reported done comes back by itself.
@@ -45,8 +54,12 @@ impl Lender {
         }
         let args = [most.into(), true.into(), timeout.as_secs_f64().into()];
         let lent = self.queue.proxy().call("lend", &args)?;
-        let loans = elements(lent).and_then(|pairs| pairs.into_iter().map(loan).collect());
-        loans.ok_or_else(|| Error::Protocol("lend() without tags and items".into()))
+        let loans = elements(lent).and_then(|pairs| pairs.into_iter().map(loan).collect::<Option<Vec<_>>>());
+        let loans = loans.ok_or_else(|| Error::Protocol("lend() without tags and items".into()))?;
+        if let Some(leases) = &self.leases {
+            leases.add(loans.iter().filter_map(|loan| loan.tag.clone()));
+        }
+        Ok(loans)
     }
 
     /// Reports items done.
@@ -69,6 +82,9 @@ impl Lender {
     }
 
     fn report(&mut self, method: &str, loans: &[Loan]) -> Result<Value, Error> {
+        if let Some(leases) = &self.leases {
+            loans.iter().filter_map(|loan| loan.tag.as_deref()).for_each(|tag| leases.remove(tag));
+        }
         let tags = [Value::List(loans.iter().map(|loan| loan.tag.clone().into()).collect())];
         match self.queue.proxy().call(method, &tags) {
             // To say it twice of a tag is as good as once.

@@ -12,6 +12,7 @@ mod demo;
 mod failure;
 mod get;
 mod key;
+mod lease;
 mod lines;
 mod loan;
 mod out;

@@ -1,6 +1,7 @@
 //! `netq work`: a worker made of any program.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use netq::{Error, QueueProxy, Retry, Value};
 use super::access::{Access, Hub, access_help, reconnect_help, retry};
 use super::args::{Arg, Args};
 use super::failure::Failure;
+use super::lease::Leases;
 use super::loan::{Lender, Loan, SLICE};
 use super::out;
 use super::program::{Outcome, Program};
@@ -40,11 +42,12 @@ options:
 When the hub restarts, workers wait for it. A result of which it is not known whether it arrived is put again:
 it may come twice, but it is not lost. One that is too large for the hub is put without its output, and says
 so in 'stderr'. A command that fails has a result like any other: it is not run again.
-One that cannot be started on this machine ends the worker, and its item is not done (exit code 1).
+One that cannot be started on this machine ends the worker, and its item goes back untried (exit code 1).
 
 The hub gives the item of a worker that is killed to another one, whatever the queue; only a hub that is not
 netq's has forgotten it. The result is put before task_done() is called. So no item stays without a result, at
-whatever moment a worker is killed; if that is between the two, the item is done again and has two results.
+whatever moment a worker is killed; if that is between the two, the item is done again and has two results. Where the
+queue was served with `lease`, that is renewed for as long as the command runs and the worker lives.
 
 example:
   netq work tasks --authkey-file key --results results -j 4 -- convert {} -resize 50% {}.small.png
@@ -75,7 +78,9 @@ struct Work {
 pub fn run(args: Args) -> Result<(), Failure> {
     let work = parse(args)?;
     let hub = work.access.hub(Retry { repeat_puts: true, ..retry(PATIENCE) })?;
-    let workers = (0..work.workers).map(|_| Worker::new(&work, &hub)).collect::<Result<Vec<_>, _>>()?;
+    let leases = Leases::of(hub.queue(&work.tasks)?)?;
+    let workers =
+        (0..work.workers).map(|_| Worker::new(&work, &hub, leases.clone())).collect::<Result<Vec<_>, _>>()?;
     let failures = thread::scope(|scope| {
         let running: Vec<_> = workers.into_iter().map(|worker| scope.spawn(|| worker.run())).collect();
         let ends = running.into_iter().map(|worker| {
@@ -150,8 +155,8 @@ struct Worker<'w> {
 }
 
 impl<'w> Worker<'w> {
-    fn new(work: &'w Work, hub: &Hub) -> Result<Self, Failure> {
-        let tasks = Lender::new(hub.queue(&work.tasks)?);
+    fn new(work: &'w Work, hub: &Hub, leases: Option<Arc<Leases>>) -> Result<Self, Failure> {
+        let tasks = Lender::new(hub.queue(&work.tasks)?).keeping(leases);
         let results = work.results.as_deref().map(|name| hub.queue(name)).transpose()?;
         Ok(Self { work, tasks, results })
     }

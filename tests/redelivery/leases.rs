@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use netq::Value;
+use netq::{Error, Value};
 
 use crate::cli::{DEADLINE, Directory, Hub, Running, entry, wait_for};
 
@@ -60,6 +60,29 @@ fn a_stopped_worker_s_task_is_done_by_another_and_its_late_result_does_no_harm()
     let ended = hung.wait();
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "its task_done() is accepted");
     assert_eq!((hub.figure("q", "puts"), hub.figure("q", "gets"), hub.figure("q", "unfinished")), (1, 1, 0));
+}
+
+#[test]
+fn a_command_longer_than_the_lease_runs_once() {
+    let hub = Hub::start(&["q,redeliver,lease=0.3,attempts=1", "results"]);
+    let directory = Directory::new("long");
+    let path = directory.file("go");
+    let script = r#"i=0; until [ -e "$0" ]; do i=$((i + 1)); [ $i -lt 1000 ] || exit 1; sleep 0.01; done"#;
+    let words = ["work", "q", "--results", "results", "--idle-exit", "0.3", "--", "sh", "-c", script, &path];
+    hub.queue("q").put("job").unwrap();
+    let long = Running::start(&mut hub.command(&words));
+    wait_for("the command's start", || (hub.figure("q", "out") == 1).then_some(()));
+    // Somebody waits for it for five leases, which is what makes the hub look at them.
+    let mut other = hub.queue("q");
+    assert!(matches!(other.get_timeout(Duration::from_millis(1500)), Err(Error::Empty)));
+    std::fs::write(path, "").unwrap();
+    let result = hub.queue("results").get_timeout(DEADLINE).unwrap();
+    assert_eq!(entry(&result, "task"), Some(&Value::from("job")));
+    long.wait().ok();
+    assert_eq!(
+        (hub.figure("q", "gets"), hub.figure("q", "returned"), hub.figure("q", "unfinished")),
+        (1, 0, 0)
+    );
 }
 
 #[test]

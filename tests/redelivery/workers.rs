@@ -1,11 +1,13 @@
 //! `netq work`, killed. Its commands here are Unix's.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
 
 use netq::Value;
 
-use crate::cli::{Hub, Running, entry, wait_for};
+use crate::cli::{Directory, Hub, Running, entry, wait_for};
 use crate::{duplicates, join, number, random, tally};
 
 fn work(hub: &Hub, options: &[&str], command: &[&str]) -> Running {
@@ -66,4 +68,20 @@ fn a_failed_command_is_a_result_and_not_run_again() {
     join(&hub, "q");
     assert_eq!(tasks_of(hub.rest("results")), [0, 1]);
     assert_eq!((hub.figure("q", "returned"), hub.figure("q_dead", "length")), (0, 0));
+}
+
+#[test]
+fn an_item_whose_program_cannot_be_started_was_not_tried() {
+    let hub = Hub::start(&["q,redeliver,attempts=1", "results"]);
+    hub.queue("q").put("job").unwrap();
+    let directory = Directory::new("no-interpreter");
+    let path = directory.file("program");
+    std::fs::write(&path, "#!/no/such/interpreter\n").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    for _ in 0..3 {
+        let ended = work(&hub, &["--keep-going", "--idle-exit", "0.1"], &[&path]).wait();
+        assert!(ended.error(1).starts_with(&format!("netq: cannot run '{path}': ")), "{ended:?}");
+    }
+    assert_eq!((hub.figure("q_dead", "length"), hub.rest("results").len()), (0, 0));
+    assert_eq!(hub.rest("q"), ["job".into()]);
 }
