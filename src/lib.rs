@@ -13,7 +13,7 @@
 //! let address = hub.start()?;
 //!
 //! // A client, on any machine. The hub could be a Python program, and so could the client.
-//! let mut tasks = BaseManager::new(address.to_string(), b"secret").queue("get_task_queue")?;
+//! let tasks = BaseManager::new(address.to_string(), b"secret").queue("get_task_queue")?;
 //! tasks.put("https://example.org/1.png")?;
 //! assert_eq!(tasks.get()?.as_str(), Some("https://example.org/1.png"));
 //! # Ok::<(), netq::Error>(())

@@ -48,7 +48,7 @@ const DEAF: usize = 10;
 /// Gets items, and says the number of each as soon as it has it.
 fn be_a_reader(address: SocketAddr) {
     end_with_parent();
-    let mut queue = client(address).queue(TASKS).unwrap();
+    let queue = client(address).queue(TASKS).unwrap();
     say("ready");
     loop {
         say(queue.get().unwrap());
@@ -59,7 +59,7 @@ fn be_a_reader(address: SocketAddr) {
 fn be_a_putter(address: SocketAddr) {
     let first: i64 = hear().parse().unwrap();
     end_with_parent();
-    let mut queue = client(address).queue(TASKS).unwrap();
+    let queue = client(address).queue(TASKS).unwrap();
     for number in first.. {
         queue.put(number).unwrap();
         say(number);
@@ -70,7 +70,7 @@ fn be_a_putter(address: SocketAddr) {
 /// report it, and when that was answered.
 fn be_careful(address: SocketAddr) {
     end_with_parent();
-    let mut queue = client(address).queue(CAREFUL).unwrap();
+    let queue = client(address).queue(CAREFUL).unwrap();
     say("ready");
     loop {
         let item = number(&queue.get().unwrap());
@@ -383,7 +383,7 @@ fn a_hub_that_is_killed_under_its_clients_doubles_and_invents_nothing() {
     // The putter is told where an outcome is not known; the getter goes on by itself.
     let (numbers, put) = std::sync::mpsc::channel();
     let putter = thread::spawn(move || {
-        let mut queue = BaseManager::new(address.to_string(), KEY).queue(TASKS).unwrap();
+        let queue = BaseManager::new(address.to_string(), KEY).queue(TASKS).unwrap();
         let mut unknown = 0;
         let mut number = 0;
         while number >= 0 {
@@ -399,7 +399,7 @@ fn a_hub_that_is_killed_under_its_clients_doubles_and_invents_nothing() {
         }
         (number, unknown)
     });
-    let mut queue = BaseManager::new(address.to_string(), KEY).queue(TASKS).unwrap();
+    let queue = BaseManager::new(address.to_string(), KEY).queue(TASKS).unwrap();
     let getter = thread::spawn(move || {
         let mut got = Vec::new();
         loop {

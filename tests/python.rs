@@ -136,8 +136,8 @@ fn crawl(address: &str, master: &Python, workers: &[&Python]) {
 /// `worker.py` in Rust.
 fn work(address: &str) -> Result<(), Error> {
     let manager = BaseManager::new(address, KEY.as_bytes());
-    let mut tasks = manager.queue("get_task_queue")?;
-    let mut results = manager.queue("get_result_queue")?;
+    let tasks = manager.queue("get_task_queue")?;
+    let results = manager.queue("get_result_queue")?;
     loop {
         match tasks.get_timeout(PATIENCE)? {
             Value::None => return results.put("stopped"),
@@ -159,8 +159,8 @@ fn a_rust_program_passes_on_what_it_reads_and_what_it_cannot_read() {
                 let hub = hub::start(KEY.as_bytes());
                 let receiver = receiver.start("objects_get.py", &[hub.address(), KEY, "--results"]);
                 sender.run("objects_put.py", &[hub.address(), KEY]);
-                let mut tasks = hub.queue("get_task_queue").unwrap();
-                let mut results = hub.queue("get_result_queue").unwrap();
+                let tasks = hub.queue("get_task_queue").unwrap();
+                let results = hub.queue("get_result_queue").unwrap();
                 let (mut read, mut unread) = (0, 0);
                 loop {
                     let name = tasks.try_get().unwrap();
@@ -198,7 +198,7 @@ fn workers_that_are_killed_while_they_wait_take_no_item_with_them() {
         }
         drop(killed);
         // Nobody waits for the hub to notice: what is put now is put for the workers to come.
-        let mut tasks = hub.queue("get_task_queue").unwrap();
+        let tasks = hub.queue("get_task_queue").unwrap();
         for number in 0..2 {
             tasks.put(number).unwrap();
         }
@@ -226,7 +226,7 @@ fn the_programs_hold_on_cpython_s_own_server() {
 fn values_pass_through_cpython_s_queue() {
     with_each(|python| {
         let (_server, address) = cpython_hub(python);
-        let mut queue = BaseManager::new(address, KEY.as_bytes()).queue("get_task_queue").unwrap();
+        let queue = BaseManager::new(address, KEY.as_bytes()).queue("get_task_queue").unwrap();
         for value in values() {
             queue.put(value.clone()).unwrap();
             assert_eq!(queue.get().unwrap(), value);
@@ -300,7 +300,7 @@ fn errors_of_cpython_s_queue_are_errors_in_rust() {
     with_each(|python| {
         let (_server, address) = cpython_hub(python);
         let manager = BaseManager::new(address, KEY.as_bytes());
-        let mut small = manager.queue("get_small_queue").unwrap();
+        let small = manager.queue("get_small_queue").unwrap();
         assert!(matches!(small.try_get(), Err(Error::Empty)));
         assert!(matches!(small.get_timeout(Duration::from_millis(10)), Err(Error::Empty)));
         small.put_timeout("the only item", PATIENCE).unwrap();
@@ -340,24 +340,24 @@ fn objects_of_cpython_s_server_are_called_made_and_given_back() {
         let (server, address) = cpython_hub(python);
         let mut manager = BaseManager::new(address, KEY.as_bytes());
         manager.connect().unwrap();
-        let mut counter = manager.proxy("get_counter", &[]).unwrap();
+        let counter = manager.proxy("get_counter", &[]).unwrap();
         assert_eq!(counter.call("add", &[]).unwrap(), 1.into());
         assert_eq!(counter.call_with("add", &[2.into()], &[("times", 3.into())]).unwrap(), 7.into());
         let echo = counter.call_with("echo", &["option".into()], &[("option", "echo".into())]);
         assert_eq!(echo.unwrap(), ("option", "echo").into());
         let error = counter.call("fail", &["as asked".into()]).unwrap_err();
         assert!(matches!(&error, Error::Raised(e) if e.to_string() == "RuntimeError: as asked"), "{error:?}");
-        let mut spare = counter.call_for_proxy("spare", &[]).unwrap();
+        let spare = counter.call_for_proxy("spare", &[]).unwrap();
         assert_eq!(spare.call("add", &[5.into()]).unwrap(), 5.into());
         assert_eq!(counter.call("value", &[]).unwrap(), 7.into());
 
         let count = || manager.dispatch("number_of_objects").unwrap();
         assert_eq!(count(), 2.into(), "the counter and its spare");
-        let mut queue = QueueProxy::new(manager.proxy("Queue", &[2.into()]).unwrap());
+        let queue = QueueProxy::new(manager.proxy("Queue", &[2.into()]).unwrap());
         queue.put(1).unwrap();
         queue.put(2).unwrap();
         assert!(matches!(queue.try_put(3), Err(Error::Full)));
-        let mut clone = queue.try_clone().unwrap();
+        let clone = queue.clone();
         drop(queue);
         assert_eq!(thread::spawn(move || clone.get().unwrap()).join().unwrap(), 1.into());
         assert_eq!(count(), 2.into(), "the queue is gone with the second of its proxies");

@@ -59,7 +59,7 @@ const ROOM: Option<u32> = Some(CROWD as u32 + 200);
 fn warm_hub(environment: &[(&str, &str)]) -> (Process, SocketAddr, QueueProxy) {
     let hub = Process::start_with("hub", None, ROOM, environment);
     let address: SocketAddr = hub.line().parse().unwrap();
-    let mut worker = client(address).queue(TASKS).unwrap();
+    let worker = client(address).queue(TASKS).unwrap();
     worker.put("warm").unwrap();
     worker.get().unwrap();
     (hub, address, worker)
@@ -79,7 +79,7 @@ fn leave(mut crowd: Process) {
 
 #[test]
 fn five_thousand_idle_workers_are_served_and_leave_nothing_behind() {
-    let (hub, address, mut worker) = warm_hub(&[]);
+    let (hub, address, worker) = warm_hub(&[]);
     let (threads, memory) = (status(hub.id(), "Threads"), status(hub.id(), "VmRSS"));
 
     let begun = Instant::now();
@@ -158,8 +158,8 @@ fn the_memory_of_a_large_backlog_is_given_back_when_it_is_drained() {
     let hub = Process::start("hub", None);
     let address: SocketAddr = hub.line().parse().unwrap();
     let manager = client(address);
-    let mut putter = manager.queue(TASKS).unwrap();
-    let mut getter = manager.queue(TASKS).unwrap();
+    let putter = manager.queue(TASKS).unwrap();
+    let getter = manager.queue(TASKS).unwrap();
     putter.put("warm").unwrap();
     getter.get().unwrap();
     for (what, count, size) in

@@ -125,7 +125,7 @@ fn a_client_that_does_not_read_its_reply_is_closed_and_its_item_goes_to_the_next
     wait_until("each was given an item, and lost it", || hub.queue.stats().returned >= count);
     wait_until("each was closed", || hub.log().iter().filter(|l| l.contains("does not read")).count() == 6);
     assert_eq!(hub.queue.stats().len, count as usize);
-    let mut reader = hub.proxy();
+    let reader = hub.proxy();
     for _ in 0..count {
         assert_eq!(reader.get().unwrap(), large.decode());
     }
@@ -151,7 +151,7 @@ fn the_oldest_stranger_makes_room_for_the_newest_so_that_workers_are_never_locke
         }
     }
     // The last ten are still there, and a worker comes in all the same: over 10 strangers.
-    let mut worker = hub.proxy();
+    let worker = hub.proxy();
     worker.put(1).unwrap();
     assert_eq!(worker.get().unwrap(), 1.into());
     let evicted = hub.figure("evicted");
@@ -184,7 +184,7 @@ fn connections_over_the_limit_are_closed_at_once_counted_and_logged() {
 fn a_hub_without_descriptors_does_not_spin_and_recovers() {
     let hub = Process::start_with("hub", None, Some(40), &[]);
     let address = hub.line().parse().unwrap();
-    let mut worker = client(address).queue(TASKS).unwrap();
+    let worker = client(address).queue(TASKS).unwrap();
     worker.put(0).unwrap();
     // Members, so that no stranger can be closed for another one. Past the hub's limit the kernel still
     // accepts, so that a handshake waits.

@@ -79,7 +79,7 @@ pub struct Hub {
 impl Hub {
     /// A proxy of one of its queues.
     pub fn queue(&self, name: &str) -> Result<QueueProxy, Failure> {
-        let mut queue = self.manager.queue(name).map_err(|error| match &error {
+        let queue = self.manager.queue(name).map_err(|error| match &error {
             Error::RemoteTraceback(text) => Failure::failed(unknown_queue(name, text)),
             _ => Failure::from(error),
         })?;

@@ -93,7 +93,7 @@ pub fn run(mut args: Args) -> Result<(), Failure> {
     }
 
     let started = Instant::now();
-    let mut queue = manager.queue(TASKS)?;
+    let queue = manager.queue(TASKS)?;
     let producer = thread::spawn(move || -> Result<(), Error> {
         for number in 1..=tasks {
             queue.put_timeout(format!("http://example.org/ImageUrl_{number}.png"), DEADLINE)?;
@@ -122,7 +122,7 @@ pub fn run(mut args: Args) -> Result<(), Failure> {
 
 /// Takes as many results as there are tasks, and checks that each came once. Returns how many each worker did.
 fn collect(manager: &BaseManager, workers: usize, tasks: usize) -> Result<Vec<usize>, Failure> {
-    let mut results = manager.queue(RESULTS)?;
+    let results = manager.queue(RESULTS)?;
     let mut missing = vec![true; tasks];
     let mut tally = vec![0; workers];
     for came in 0..tasks {
@@ -162,8 +162,8 @@ pub fn worker(mut args: Args) -> Result<(), Failure> {
         }
     }
     let hub = access.hub(retry(DEADLINE))?;
-    let mut tasks = hub.queue(TASKS)?;
-    let mut results = hub.queue(RESULTS)?;
+    let tasks = hub.queue(TASKS)?;
+    let results = hub.queue(RESULTS)?;
     // A demo that was killed cannot end its processes any more; but its end of this pipe is closed then.
     thread::spawn(move || {
         let mut manager = hub.manager;

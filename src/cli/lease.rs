@@ -17,7 +17,7 @@ pub struct Leases {
 
 impl Leases {
     /// Renews the leases that the queue gives, with this proxy; `None` if it gives none.
-    pub fn of(mut queue: QueueProxy) -> Result<Option<Arc<Self>>, Error> {
+    pub fn of(queue: QueueProxy) -> Result<Option<Arc<Self>>, Error> {
         if !queue.proxy().exposed().iter().any(|method| method == "lease") {
             return Ok(None);
         }
@@ -48,7 +48,7 @@ impl Leases {
     }
 }
 
-fn renew(leases: &Weak<Leases>, mut queue: QueueProxy, pause: Duration) {
+fn renew(leases: &Weak<Leases>, queue: QueueProxy, pause: Duration) {
     loop {
         thread::sleep(pause);
         let Some(leases) = leases.upgrade() else { return };

@@ -31,8 +31,8 @@ pub struct Lender {
 
 impl Lender {
     /// Takes items from that queue.
-    pub fn new(mut queue: QueueProxy) -> Self {
-        let mut exposes = |name| queue.proxy().exposed().iter().any(|method| method == name);
+    pub fn new(queue: QueueProxy) -> Self {
+        let exposes = |name| queue.proxy().exposed().iter().any(|method| method == name);
         let (lends, counts_done) = (exposes("lend"), exposes("task_done"));
         Self { queue, lends, counts_done, leases: None }
     }

@@ -115,7 +115,7 @@ struct Sink {
 }
 
 impl Sink {
-    fn new(mut queue: QueueProxy, name: String, timeout: Option<Duration>) -> Self {
+    fn new(queue: QueueProxy, name: String, timeout: Option<Duration>) -> Self {
         let batches = queue.proxy().exposed().iter().any(|method| method == "put_many");
         Self { queue, name, timeout, batches, batch_bytes: usize::MAX, count: 0 }
     }

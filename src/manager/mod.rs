@@ -41,7 +41,7 @@ use objects::{Registration, Registry};
 /// // Another one, on any machine, uses it.
 /// let manager = BaseManager::new(address.to_string(), b"secret");
 /// manager.connect()?;
-/// let mut tasks = manager.queue("get_task_queue")?;
+/// let tasks = manager.queue("get_task_queue")?;
 /// tasks.put("https://example.org/1.png")?;
 /// assert_eq!(tasks.get()?, "https://example.org/1.png".into());
 /// # Ok::<(), netq::Error>(())

@@ -97,6 +97,12 @@ pub struct Token {
 }
 
 impl Token {
+    /// Whether the object is still the same one after its server was restarted: netq's registered objects are, whose
+    /// ident is their typeid, or an alias of it such as `tasks#2`. CPython's idents are addresses in memory.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.ident.strip_prefix(&self.typeid).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+    }
+
     /// From an instance of Python's class, whose state is `(typeid, address, ident)`.
     pub(super) fn from_instance(instance: Instance) -> Option<Self> {
         let Some(Value::Tuple(state)) = instance.state else { return None };
@@ -211,6 +217,13 @@ mod tests {
 
         let traceback = b"\x80\x04\x8c\x0a#TRACEBACK\x8c\x04oops\x86.";
         assert_eq!(parse(traceback), Ok(Reply::Traceback("oops".into())));
+    }
+
+    #[test]
+    fn what_is_registered_with_netq_lasts_and_what_is_made_or_cpython_s_does_not() {
+        let lasts = |ident: &str| Token { typeid: "tasks".into(), ident: ident.into() }.is_lasting();
+        assert!(lasts("tasks") && lasts("tasks#2"));
+        assert!(!lasts("tasks-7-5f3a9c01") && !lasts("7f00") && !lasts("tasks2"));
     }
 
     #[test]

@@ -1,23 +1,27 @@
 //! Proxies: objects of another process, whose methods are called over a connection.
 
+mod line;
 mod queue;
 mod remote;
 
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, is_gone};
 use crate::error::Error;
+use crate::memory::Buffer;
 use crate::message::{Reply, Token, encode_request};
-use crate::pickle::{Value, Walker};
+use crate::pickle::Value;
 use crate::shared::{Again, Kind};
 
 pub use queue::QueueProxy;
 pub(crate) use remote::Remote;
 pub use remote::Retry;
 
+use line::{Line, Lines};
 use remote::{Failure, exchange, into_error, may_pass, receive};
 
 /// A connection that was used less than this ago is taken to be alive without a look.
@@ -28,9 +32,10 @@ const PIPELINE: usize = 256;
 
 /// An object that lives in a manager's server, CPython's included. Python's `BaseProxy`.
 ///
-/// Its methods take `&mut self`: a proxy owns one connection, and a connection carries one call at a time.
-/// Another thread needs a proxy of its own, which [`try_clone`](Self::try_clone) makes; Python does the same
-/// behind its users' backs.
+/// A proxy can be shared by threads, and cloned, which takes no time: each thread that uses one, and each clone, has a
+/// connection of its own, made when it is first needed, as Python has behind its users' backs. So no call waits for
+/// another, and what belongs to a connection, such as an item that is not done yet, is that thread's and that clone's. It
+/// ends with the clone; that of a thread which has ended, with the next thread that uses the clone.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -46,20 +51,24 @@ const PIPELINE: usize = 256;
 /// # let mut manager = BaseManager::new("127.0.0.1:0", b"secret");
 /// # manager.register("get_adder", Arc::new(Adder));
 /// # manager.start()?;
-/// let mut adder = manager.proxy("get_adder", &[])?;
+/// let adder = manager.proxy("get_adder", &[])?;
 /// assert_eq!(adder.call("add", &[1.into(), 2.into()])?, 3.into());
 /// assert_eq!(adder.call_with("add", &[1.into()], &[("b", 5.into())])?, 6.into());
 /// # Ok::<(), netq::Error>(())
 /// ```
 pub struct Proxy {
+    // Before the connections: a server that counts references is told so while it still knows them.
+    object: Arc<Object>,
+    lines: Lines,
+}
+
+/// What all clones of a proxy have in common: one of the references that the server counts.
+struct Object {
     remote: Arc<Remote>,
     token: Token,
     exposed: Vec<String>,
-    /// Made for the first call.
-    connection: Option<Connection>,
-    /// When the last call began.
-    used: Instant,
-    walker: Walker,
+    /// The server was seen to be gone.
+    gone: AtomicBool,
 }
 
 impl Proxy {
@@ -81,26 +90,18 @@ impl Proxy {
 
     /// A proxy that owns one of the references that the server counts.
     fn new(remote: Arc<Remote>, token: Token, exposed: Vec<String>) -> Self {
-        Self { remote, token, exposed, connection: None, used: Instant::now(), walker: Walker::new() }
+        let gone = AtomicBool::new(false);
+        Self { object: Arc::new(Object { remote, token, exposed, gone }), lines: Lines::default() }
     }
 
     /// Which object this is.
     pub fn token(&self) -> &Token {
-        &self.token
+        &self.object.token
     }
 
     /// The names of the methods that can be called.
     pub fn exposed(&self) -> &[String] {
-        &self.exposed
-    }
-
-    /// Another proxy of the same object, with a connection of its own: for another thread.
-    ///
-    /// # Errors
-    /// [`Error::RemoteTraceback`] if the object is gone; otherwise those of a connection.
-    pub fn try_clone(&self) -> Result<Self, Error> {
-        self.remote.dispatch("incref", &[self.token.ident.as_str().into()])?;
-        Ok(Self::new(self.remote.clone(), self.token.clone(), self.exposed.clone()))
+        &self.object.exposed
     }
 
     /// Calls a method and waits for its result. In Python: `proxy.method(*args)`.
@@ -109,7 +110,7 @@ impl Proxy {
     /// [`Error::Empty`], [`Error::Full`], [`Error::ShutDown`] and [`Error::Raised`] for what the method
     /// raises; [`Error::RemoteTraceback`] if the object or the method does not exist; [`Error::Lost`] if the
     /// connection broke and could not, or must not, be replaced.
-    pub fn call(&mut self, method: &str, args: &[Value]) -> Result<Value, Error> {
+    pub fn call(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
         self.call_with(method, args, &[])
     }
 
@@ -117,18 +118,13 @@ impl Proxy {
     ///
     /// # Errors
     /// As for [`call`](Self::call).
-    pub fn call_with(
-        &mut self,
-        method: &str,
-        args: &[Value],
-        kwargs: &[(&str, Value)],
-    ) -> Result<Value, Error> {
-        let request = encode_request(Some(&self.token.ident), method, args, kwargs);
+    pub fn call_with(&self, method: &str, args: &[Value], kwargs: &[(&str, Value)]) -> Result<Value, Error> {
+        let request = self.request(method, args, kwargs);
         match self.exchange(method, &request)? {
             Reply::Return(value) => Ok(value),
             Reply::Proxy(_, token) => {
                 // Nobody will use it: give back the reference that comes with it.
-                let _ = self.remote.dispatch_quickly("decref", &[token.ident.into()]);
+                let _ = self.object.remote.dispatch_quickly("decref", &[token.ident.into()]);
                 Err(Error::Protocol(format!("{method}() returns a proxy: use call_for_proxy")))
             }
             other => Err(into_error(other)),
@@ -139,10 +135,10 @@ impl Proxy {
     ///
     /// # Errors
     /// As for [`call`](Self::call); [`Error::Protocol`] if the method returns a value after all.
-    pub fn call_for_proxy(&mut self, method: &str, args: &[Value]) -> Result<Self, Error> {
-        let request = encode_request(Some(&self.token.ident), method, args, &[]);
+    pub fn call_for_proxy(&self, method: &str, args: &[Value]) -> Result<Self, Error> {
+        let request = self.request(method, args, &[]);
         match self.exchange(method, &request)? {
-            Reply::Proxy(exposed, token) => Ok(Self::new(self.remote.clone(), token, exposed)),
+            Reply::Proxy(exposed, token) => Ok(Self::new(self.object.remote.clone(), token, exposed)),
             Reply::Return(_) => Err(Error::Protocol(format!("{method}() returns a value: use call"))),
             other => Err(into_error(other)),
         }
@@ -151,59 +147,75 @@ impl Proxy {
     /// Calls a method once for each set of arguments, without waiting for a reply before the next request is
     /// sent. Returns how many calls there were.
     fn pipeline<const N: usize>(
-        &mut self,
+        &self,
         method: &str,
         calls: impl Iterator<Item = [Value; N]>,
     ) -> Result<usize, Error> {
-        let mut connection = self.live_connection()?;
-        let mut calls = calls.map(|args| encode_request(Some(&self.token.ident), method, &args, &[]));
-        let (mut sent, mut answered, mut failure) = (0, 0, None);
-        loop {
-            // More unread replies than this could fill the sockets' buffers, and then both sides would wait.
-            while sent - answered < PIPELINE && failure.is_none() {
-                let Some(request) = calls.next() else { break };
-                connection
-                    .send(&[&request])
-                    .map_err(|source| Error::Lost { method: method.into(), source })?;
-                sent += 1;
+        self.on_line(|line| {
+            let mut connection = self.live_connection(line)?;
+            let mut calls = calls.map(|args| self.request(method, &args, &[]));
+            let (mut sent, mut answered, mut failure) = (0, 0, None);
+            loop {
+                // More unread replies than this could fill the sockets' buffers, and then both sides would wait.
+                while sent - answered < PIPELINE && failure.is_none() {
+                    let Some(request) = calls.next() else { break };
+                    connection
+                        .send(&[&request])
+                        .map_err(|source| Error::Lost { method: method.into(), source })?;
+                    sent += 1;
+                }
+                if answered == sent {
+                    break;
+                }
+                let reply = receive(&mut connection, &mut line.walker);
+                match reply.map_err(|failure| failure.into_error(method))? {
+                    Reply::Return(_) => {}
+                    other => failure = failure.or(Some(into_error(other))),
+                }
+                answered += 1;
             }
-            if answered == sent {
-                break;
-            }
-            match receive(&mut connection, &mut self.walker).map_err(|failure| failure.into_error(method))? {
-                Reply::Return(_) => {}
-                other => failure = failure.or(Some(into_error(other))),
-            }
-            answered += 1;
-        }
-        drop(calls);
-        self.connection = Some(connection);
-        failure.map_or(Ok(sent), Err)
+            line.connection = Some(connection);
+            failure.map_or(Ok(sent), Err)
+        })
+    }
+
+    fn request(&self, method: &str, args: &[Value], kwargs: &[(&str, Value)]) -> Buffer {
+        encode_request(Some(&self.object.token.ident), method, args, kwargs)
+    }
+
+    /// Does something with this thread's line.
+    fn on_line<T>(&self, exchange: impl FnOnce(&mut Line) -> T) -> T {
+        let mut line = self.lines.take();
+        let result = exchange(&mut line);
+        self.lines.give(line);
+        result
     }
 
     /// One request, one reply; over a new connection if the old one broke and that does no harm.
-    fn exchange(&mut self, method: &str, request: &[u8]) -> Result<Reply, Error> {
-        let mut connection = self.live_connection()?;
-        loop {
-            match exchange(&mut connection, &mut self.walker, request) {
-                Ok(reply) => {
-                    self.connection = Some(connection);
-                    return Ok(reply);
+    fn exchange(&self, method: &str, request: &[u8]) -> Result<Reply, Error> {
+        self.on_line(|line| {
+            let mut connection = self.live_connection(line)?;
+            loop {
+                match exchange(&mut connection, &mut line.walker, request) {
+                    Ok(reply) => {
+                        line.connection = Some(connection);
+                        return Ok(reply);
+                    }
+                    Err(Failure::NotSent(cause)) if self.survives() => connection = self.reconnect(&cause)?,
+                    Err(Failure::NoReply(cause)) if self.survives() && self.may_repeat(method) => {
+                        connection = self.reconnect(&cause)?;
+                    }
+                    Err(failure) => return Err(failure.into_error(method)),
                 }
-                Err(Failure::NotSent(cause)) if self.survives() => connection = self.reconnect(&cause)?,
-                Err(Failure::NoReply(cause)) if self.survives() && self.may_repeat(method) => {
-                    connection = self.reconnect(&cause)?;
-                }
-                Err(failure) => return Err(failure.into_error(method)),
             }
-        }
+        })
     }
 
     /// The connection for the next call, which the caller puts back when the call has gone well.
-    fn live_connection(&mut self) -> Result<Connection, Error> {
+    fn live_connection(&self, line: &mut Line) -> Result<Connection, Error> {
         let now = Instant::now();
-        let unused = now.duration_since(mem::replace(&mut self.used, now));
-        match self.connection.take() {
+        let unused = now.duration_since(mem::replace(&mut line.used, now));
+        match line.connection.take() {
             // A hub that was restarted has closed this: seen before the request is sent, that costs nothing.
             Some(connection) if unused > FRESH && is_gone(connection.stream()) => {
                 self.reconnect(&"it closed the connection")
@@ -216,40 +228,53 @@ impl Proxy {
     /// The first connection, or the one after a call that was lost. The proxy exists, so the hub was there:
     /// if it is not there now, it may be restarting.
     fn connect(&self) -> Result<Connection, Error> {
-        match self.remote.connect_and_accept() {
-            Err(error) if self.survives() && may_pass(&error) => self.remote.reconnect(&error),
+        match self.object.remote.connect_and_accept() {
+            Err(error) if self.survives() && may_pass(&error) => self.object.remote.reconnect(&error),
             result => result,
         }
     }
 
     fn reconnect(&self, cause: &dyn fmt::Display) -> Result<Connection, Error> {
         if !self.survives() {
-            return self.remote.connect_and_accept();
+            return self.object.remote.connect_and_accept();
         }
-        self.remote.reconnect(cause)
+        self.object.remote.reconnect(cause)
     }
 
-    /// Whether the object is still the same one after its server was restarted: netq's registered objects
-    /// are, whose ident is their typeid. CPython's idents are addresses in memory.
+    /// Whether the object is still the same one after its server was restarted, and worth waiting for.
     fn survives(&self) -> bool {
-        self.token.ident == self.token.typeid && !self.remote.retry.patience.is_zero()
+        self.object.token.is_lasting() && !self.object.remote.retry.patience.is_zero()
     }
 
     fn may_repeat(&self, method: &str) -> bool {
-        match Kind::of(&self.exposed).map(|kind| kind.again(method)) {
+        match Kind::of(&self.object.exposed).map(|kind| kind.again(method)) {
             Some(Again::NoHarm) => true,
-            Some(Again::PutTwice) => self.remote.retry.repeat_puts,
+            Some(Again::PutTwice) => self.object.remote.retry.repeat_puts,
             // An object of somebody's own may do anything, whatever its methods are called.
             Some(Again::Harm) | None => false,
         }
     }
 }
 
+impl Clone for Proxy {
+    fn clone(&self) -> Self {
+        Self { object: self.object.clone(), lines: Lines::default() }
+    }
+}
+
 impl Drop for Proxy {
+    fn drop(&mut self) {
+        if self.lines.any_gone() {
+            self.object.gone.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Object {
     /// Gives the reference back, so that the server can drop an object that nobody uses.
     fn drop(&mut self) {
         // A server that is gone has dropped everything.
-        if self.connection.as_ref().is_none_or(|connection| !is_gone(connection.stream())) {
+        if !self.gone.load(Ordering::Relaxed) {
             let _ = self.remote.dispatch_quickly("decref", &[self.token.ident.as_str().into()]);
         }
     }
@@ -258,8 +283,8 @@ impl Drop for Proxy {
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxy")
-            .field("token", &self.token)
-            .field("exposed", &self.exposed)
+            .field("token", &self.object.token)
+            .field("exposed", &self.object.exposed)
             .finish_non_exhaustive()
     }
 }

@@ -13,6 +13,9 @@ const BATCH_BYTES: usize = 64 * 1024;
 
 /// A queue that lives in a manager's server, netq's or CPython's. Python's `queue.Queue`, through a proxy.
 ///
+/// It can be shared by threads, and cloned, as [`Proxy`] says: a thread that waits in [`get`](Self::get) holds up no
+/// other. [`task_done`](Self::task_done) is about what the same thread got, by the same clone.
+///
 /// ```
 /// use std::time::Duration;
 /// use netq::{BaseManager, Error, SharedQueue};
@@ -21,14 +24,14 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// manager.register("get_task_queue", SharedQueue::new(1));
 /// manager.start()?;
 ///
-/// let mut tasks = manager.queue("get_task_queue")?;
+/// let tasks = manager.queue("get_task_queue")?;
 /// tasks.put(("resize", 640))?; // a Python worker gets the tuple ('resize', 640)
 /// assert!(matches!(tasks.try_put("another"), Err(Error::Full)));
 /// assert_eq!(tasks.get()?.to_string(), "('resize', 640)");
 /// assert!(matches!(tasks.get_timeout(Duration::from_millis(1)), Err(Error::Empty)));
 /// # Ok::<(), Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct QueueProxy {
     proxy: Proxy,
 }
@@ -40,23 +43,15 @@ impl QueueProxy {
     }
 
     /// The proxy, for methods that are not listed here.
-    pub fn proxy(&mut self) -> &mut Proxy {
-        &mut self.proxy
-    }
-
-    /// Another proxy of the same queue, with a connection of its own: for another thread.
-    ///
-    /// # Errors
-    /// As for [`Proxy::try_clone`].
-    pub fn try_clone(&self) -> Result<Self, Error> {
-        self.proxy.try_clone().map(Self::new)
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
     }
 
     /// Puts an item, waiting for as long as the queue is full. Python's `put(item)`.
     ///
     /// # Errors
     /// As for [`Proxy::call`]. After [`Error::Lost`] the item may be in the queue or not.
-    pub fn put(&mut self, item: impl Into<Value>) -> Result<(), Error> {
+    pub fn put(&self, item: impl Into<Value>) -> Result<(), Error> {
         self.proxy.call("put", &[item.into()]).map(drop)
     }
 
@@ -64,7 +59,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// [`Error::Full`] when the time is over; otherwise as for [`put`](Self::put).
-    pub fn put_timeout(&mut self, item: impl Into<Value>, timeout: Duration) -> Result<(), Error> {
+    pub fn put_timeout(&self, item: impl Into<Value>, timeout: Duration) -> Result<(), Error> {
         self.proxy.call("put", &[item.into(), true.into(), timeout.as_secs_f64().into()]).map(drop)
     }
 
@@ -72,7 +67,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// [`Error::Full`] if there is none; otherwise as for [`put`](Self::put).
-    pub fn try_put(&mut self, item: impl Into<Value>) -> Result<(), Error> {
+    pub fn try_put(&self, item: impl Into<Value>) -> Result<(), Error> {
         self.proxy.call("put", &[item.into(), false.into()]).map(drop)
     }
 
@@ -81,7 +76,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// As for [`put`](Self::put).
-    pub fn put_many(&mut self, items: Vec<Value>, timeout: Option<Duration>) -> Result<usize, Error> {
+    pub fn put_many(&self, items: Vec<Value>, timeout: Option<Duration>) -> Result<usize, Error> {
         let args = [Value::List(items), true.into(), seconds(timeout)];
         count(self.proxy.call("put_many", &args)?)
     }
@@ -97,7 +92,7 @@ impl QueueProxy {
     /// # let mut manager = BaseManager::new("127.0.0.1:0", b"secret");
     /// # manager.register("get_task_queue", SharedQueue::new(0));
     /// # manager.start()?;
-    /// # let mut tasks = manager.queue("get_task_queue")?;
+    /// # let tasks = manager.queue("get_task_queue")?;
     /// let addresses = (1..=10_000).map(|number| format!("https://example.org/{number}.png"));
     /// assert_eq!(tasks.put_all(addresses)?, 10_000);
     /// # Ok::<(), netq::Error>(())
@@ -106,7 +101,7 @@ impl QueueProxy {
     /// # Errors
     /// As for [`put`](Self::put). Which of the last items are in the queue is not known then; those that
     /// are, are in order.
-    pub fn put_all<T: Into<Value>>(&mut self, items: impl IntoIterator<Item = T>) -> Result<usize, Error> {
+    pub fn put_all<T: Into<Value>>(&self, items: impl IntoIterator<Item = T>) -> Result<usize, Error> {
         let mut items = items.into_iter().map(Into::into);
         if !self.exposes("put_many") {
             return self.proxy.pipeline("put", items.map(|item| [item]));
@@ -137,7 +132,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// As for [`Proxy::call`].
-    pub fn get(&mut self) -> Result<Value, Error> {
+    pub fn get(&self) -> Result<Value, Error> {
         self.proxy.call("get", &[])
     }
 
@@ -145,7 +140,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// [`Error::Empty`] when the time is over; otherwise as for [`Proxy::call`].
-    pub fn get_timeout(&mut self, timeout: Duration) -> Result<Value, Error> {
+    pub fn get_timeout(&self, timeout: Duration) -> Result<Value, Error> {
         self.proxy.call("get", &[true.into(), timeout.as_secs_f64().into()])
     }
 
@@ -153,7 +148,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// [`Error::Empty`] if there is none; otherwise as for [`Proxy::call`].
-    pub fn try_get(&mut self) -> Result<Value, Error> {
+    pub fn try_get(&self) -> Result<Value, Error> {
         self.proxy.call("get", &[false.into()])
     }
 
@@ -163,7 +158,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// [`Error::Empty`] when the time is over; otherwise as for [`Proxy::call`].
-    pub fn get_many(&mut self, max_items: usize, timeout: Option<Duration>) -> Result<Vec<Value>, Error> {
+    pub fn get_many(&self, max_items: usize, timeout: Option<Duration>) -> Result<Vec<Value>, Error> {
         let args = [max_items.into(), true.into(), seconds(timeout)];
         match self.proxy.call("get_many", &args)? {
             Value::List(items) => Ok(items),
@@ -180,7 +175,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// As for [`Proxy::call`].
-    pub fn qsize(&mut self) -> Result<usize, Error> {
+    pub fn qsize(&self) -> Result<usize, Error> {
         count(self.proxy.call("qsize", &[])?)
     }
 
@@ -188,7 +183,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// As for [`Proxy::call`].
-    pub fn is_empty(&mut self) -> Result<bool, Error> {
+    pub fn is_empty(&self) -> Result<bool, Error> {
         truth(self.proxy.call("empty", &[])?)
     }
 
@@ -196,7 +191,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// As for [`Proxy::call`].
-    pub fn is_full(&mut self) -> Result<bool, Error> {
+    pub fn is_full(&self) -> Result<bool, Error> {
         truth(self.proxy.call("full", &[])?)
     }
 
@@ -204,7 +199,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// [`Error::Raised`] with a `ValueError` if more were done than put; otherwise as for [`Proxy::call`].
-    pub fn task_done(&mut self) -> Result<(), Error> {
+    pub fn task_done(&self) -> Result<(), Error> {
         self.proxy.call("task_done", &[]).map(drop)
     }
 
@@ -213,7 +208,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// As for [`task_done`](Self::task_done).
-    pub fn task_done_many(&mut self, count: usize) -> Result<(), Error> {
+    pub fn task_done_many(&self, count: usize) -> Result<(), Error> {
         if self.exposes("redelivers") {
             return self.proxy.call("task_done", &[count.into()]).map(drop);
         }
@@ -226,7 +221,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// As for [`Proxy::call`].
-    pub fn redelivers(&mut self) -> Result<bool, Error> {
+    pub fn redelivers(&self) -> Result<bool, Error> {
         if !self.exposes("redelivers") {
             return Ok(false);
         }
@@ -241,7 +236,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// As for [`Proxy::call`].
-    pub fn join(&mut self) -> Result<(), Error> {
+    pub fn join(&self) -> Result<(), Error> {
         self.proxy.call("join", &[]).map(drop)
     }
 
@@ -250,7 +245,7 @@ impl QueueProxy {
     ///
     /// # Errors
     /// As for [`Proxy::call`].
-    pub fn shutdown(&mut self, immediate: bool) -> Result<(), Error> {
+    pub fn shutdown(&self, immediate: bool) -> Result<(), Error> {
         self.proxy.call("shutdown", &[immediate.into()]).map(drop)
     }
 }

@@ -31,7 +31,7 @@ pub struct Manager(QueueProxy);
 
 impl Manager {
     pub fn connect(address: SocketAddr) -> Result<Self> {
-        let mut queue = BaseManager::new(address.to_string(), KEY.as_bytes()).queue("get_task_queue")?;
+        let queue = BaseManager::new(address.to_string(), KEY.as_bytes()).queue("get_task_queue")?;
         // The first call makes the connection.
         queue.qsize()?;
         Ok(Self(queue))

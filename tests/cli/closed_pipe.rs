@@ -97,7 +97,7 @@ fn items_of_a_hub_that_does_not_lend_go_back_to_the_end_or_are_counted_as_lost()
     let mut manager = BaseManager::new("127.0.0.1:0", KEY.as_bytes());
     manager.register("tasks", Plain::new(queue.clone()));
     let address = manager.start().unwrap().to_string();
-    let mut tasks = manager.queue("tasks").unwrap();
+    let tasks = manager.queue("tasks").unwrap();
     tasks.put_all(["1", "2", "3"]).unwrap();
     let ended = unread(netq(["get", "tasks", "-n", "3", "--connect", &address]));
     assert!(ended.error(1).ends_with("of what was taken, 1 went back to the end of 'tasks'"), "{ended:?}");

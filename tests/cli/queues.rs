@@ -142,7 +142,7 @@ fn waiting_ends_at_the_timeout_with_a_code_of_its_own() {
 #[test]
 fn values_are_printed_as_python_literals() {
     let hub = Hub::start(&["tasks"]);
-    let mut queue = hub.queue("tasks");
+    let queue = hub.queue("tasks");
     queue.put(("resize", 640, 0.5, None::<bool>)).unwrap();
     // What pickle.dumps gives for an instance of `class Job` in the module `jobs`.
     queue.put(Pickled::from_pickle(b"\x80\x02cjobs\nJob\n)\x81.").unwrap()).unwrap();

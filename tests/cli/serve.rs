@@ -39,10 +39,10 @@ fn hub_says_what_it_serves_and_how_python_gets_there() {
 fn factories_make_queues_with_a_bound_by_position_or_by_name() {
     let hub = Hub::start(&["tasks"]);
     for factory in ["Queue", "JoinableQueue"] {
-        let mut bounded = hub.manager().proxy(factory, &[1.into()]).map(netq::QueueProxy::new).unwrap();
+        let bounded = hub.manager().proxy(factory, &[1.into()]).map(netq::QueueProxy::new).unwrap();
         bounded.try_put("a").unwrap();
         assert!(matches!(bounded.try_put("b"), Err(Error::Full)));
-        let mut unbounded = hub.manager().queue(factory).unwrap();
+        let unbounded = hub.manager().queue(factory).unwrap();
         (0..100).for_each(|number| unbounded.try_put(number).unwrap());
     }
 }
@@ -80,7 +80,7 @@ fn limits_are_kept() {
 #[test]
 fn each_queue_has_its_own_share_of_the_memory() {
     let hub = Hub::start(&["tasks,redeliver,attempts=1", "results", "--memory", "300K"]);
-    let (mut tasks, item) = (hub.queue("tasks"), "x".repeat(60_000));
+    let (tasks, item) = (hub.queue("tasks"), "x".repeat(60_000));
     tasks.try_put(item.clone()).unwrap();
     assert!(matches!(tasks.try_put(item.clone()), Err(Error::Full)));
     let ended = hub.run(&["put", "tasks", "--timeout", "0.05", &item]);

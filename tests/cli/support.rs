@@ -176,7 +176,7 @@ impl Hub {
 
     /// What is left in a queue now.
     pub fn rest(&self, name: &str) -> Vec<Value> {
-        let mut queue = self.queue(name);
+        let queue = self.queue(name);
         let mut items = Vec::new();
         loop {
             match queue.try_get() {

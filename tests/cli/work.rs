@@ -153,7 +153,7 @@ fn output_is_printed_where_there_is_no_results_queue() {
 #[test]
 fn item_that_is_no_text_is_passed_as_bytes_or_as_a_literal() {
     let hub = hub_with(&[]);
-    let mut queue = hub.queue("tasks");
+    let queue = hub.queue("tasks");
     queue.put(b"caf\xe9".to_vec()).unwrap();
     queue.put(("crop", 7)).unwrap();
     queue.put("a\0b").unwrap();

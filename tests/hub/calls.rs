@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use netq::{BaseManager, Error, Options, Pickled, QueueProxy, Value};
 
-use crate::{DEADLINE, KEY, Raw, hub, tasks};
+use crate::{DEADLINE, KEY, Raw, figure, hub, tasks, until};
 
 #[test]
 fn an_item_can_be_put_by_the_name_that_either_of_pythons_queues_has_for_it() {
     let hub = hub(Options::default());
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     queue.proxy().call_with("put", &[], &[("obj", 1.into()), ("block", false.into())]).unwrap();
     queue.proxy().call_with("put_nowait", &[], &[("item", 2.into())]).unwrap();
     assert_eq!((queue.get().unwrap(), queue.get().unwrap()), (1.into(), 2.into()));
@@ -24,7 +24,7 @@ fn an_item_can_be_put_by_the_name_that_either_of_pythons_queues_has_for_it() {
 #[test]
 fn every_kind_of_value_comes_back_equal() {
     let hub = hub(Options::default());
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     let big = Value::from(u128::MAX);
     let values: Vec<Value> = vec![
         Value::None,
@@ -62,7 +62,7 @@ fn every_kind_of_value_comes_back_equal() {
 #[test]
 fn an_opaque_object_can_be_put_again_unchanged() {
     let hub = hub(Options::default());
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     // pickle.dumps(datetime.date(2024, 2, 29), 4)
     let date = b"\x80\x04\x95\x20\0\0\0\0\0\0\0\x8c\x08datetime\x94\x8c\x04date\x94\x93\x94C\x04\x07\xe8\x02\x1d\x94\x85\x94R\x94.";
     let date = Value::Opaque(Pickled::from_pickle(date).unwrap());
@@ -79,7 +79,7 @@ fn an_opaque_object_can_be_put_again_unchanged() {
 #[test]
 fn full_and_empty_are_python_s() {
     let hub = hub(Options::default());
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     let moment = Duration::from_millis(20);
     assert!(matches!(queue.try_get(), Err(Error::Empty)));
     assert!(matches!(queue.get_timeout(moment), Err(Error::Empty)));
@@ -104,8 +104,8 @@ fn full_and_empty_are_python_s() {
 #[test]
 fn wrong_arguments_raise_python_s_errors() {
     let hub = hub(Options::default());
-    let mut proxy = hub.proxy("get_task_queue", &[]).unwrap();
-    let mut error = |method: &str, args: &[Value], kwargs: &[(&str, Value)]| {
+    let proxy = hub.proxy("get_task_queue", &[]).unwrap();
+    let error = |method: &str, args: &[Value], kwargs: &[(&str, Value)]| {
         proxy.call_with(method, args, kwargs).unwrap_err().to_string()
     };
     let one = Value::from(1);
@@ -137,7 +137,7 @@ fn wrong_arguments_raise_python_s_errors() {
 #[test]
 fn an_object_of_one_s_own_is_called_like_any_other() {
     let hub = hub(Options::default());
-    let mut counter = hub.proxy("get_counter", &[]).unwrap();
+    let counter = hub.proxy("get_counter", &[]).unwrap();
     assert_eq!(counter.exposed(), ["increment", "fail", "panic"]);
     assert_eq!(counter.call("increment", &[]).unwrap(), 1.into());
     assert_eq!(counter.call_with("increment", &[], &[("step", 5.into())]).unwrap(), 6.into());
@@ -153,8 +153,7 @@ fn a_panic_is_a_traceback_for_the_caller_and_a_line_in_the_log_and_its_connectio
     let log = Mutex::new(log);
     let log = Arc::new(move |line: &str| drop(log.lock().unwrap().send(line.to_owned())));
     let hub = hub(Options { log, ..Options::default() });
-    let (mut one, mut other) =
-        (hub.proxy("get_counter", &[]).unwrap(), hub.proxy("get_counter", &[]).unwrap());
+    let (one, other) = (hub.proxy("get_counter", &[]).unwrap(), hub.proxy("get_counter", &[]).unwrap());
     other.call("increment", &[]).unwrap();
     let mut raw = Raw::new(&hub);
     let reply = raw.call("get_counter".into(), "panic", vec![]);
@@ -178,11 +177,11 @@ fn a_factory_that_panics_tells_its_caller_so() {
 #[test]
 fn a_factory_makes_a_queue_for_each_client_and_drops_it_after_the_last() {
     let hub = hub(Options::default());
-    let mut first = QueueProxy::new(hub.proxy("Queue", &[1.into()]).unwrap());
-    let mut second = QueueProxy::new(hub.proxy("Queue", &[1.into()]).unwrap());
+    let first = QueueProxy::new(hub.proxy("Queue", &[1.into()]).unwrap());
+    let second = QueueProxy::new(hub.proxy("Queue", &[1.into()]).unwrap());
     first.put("mine").unwrap();
     assert!(second.is_empty().unwrap());
-    let mut clone = first.try_clone().unwrap();
+    let clone = first.clone();
     assert_eq!(hub.dispatch("number_of_objects").unwrap(), 2.into());
     drop(first);
     assert_eq!(clone.get().unwrap(), "mine".into());
@@ -192,9 +191,38 @@ fn a_factory_makes_a_queue_for_each_client_and_drops_it_after_the_last() {
 }
 
 #[test]
+fn threads_share_a_proxy_or_have_clones_and_none_waits_for_another() {
+    let hub = hub(Options::default());
+    let shared = tasks(&hub);
+    let clone = shared.clone();
+    thread::scope(|scope| {
+        let getters = [&shared, &shared, &clone].map(|queue| scope.spawn(|| queue.get().unwrap()));
+        until("all of them wait", || figure(&hub, "get_task_queue", "waiting_getters") == 3);
+        (0..3).for_each(|number| shared.put(number).unwrap());
+        let mut got = getters.map(|getter| getter.join().unwrap().as_i64());
+        got.sort_unstable();
+        assert_eq!(got, [Some(0), Some(1), Some(2)]);
+    });
+}
+
+#[test]
+fn what_a_clone_has_comes_back_when_it_is_dropped_and_no_sooner() {
+    let hub = hub(Options::default());
+    let queue = hub.queue("get_careful_queue").unwrap();
+    let clone = queue.clone();
+    queue.put("job").unwrap();
+    assert_eq!(clone.get().unwrap(), "job".into());
+    assert_eq!(figure(&hub, "get_careful_queue", "out"), 1);
+    drop(clone);
+    until("it is back", || queue.qsize().unwrap() == 1);
+    queue.get().unwrap();
+    queue.task_done().unwrap();
+}
+
+#[test]
 fn put_many_takes_its_items_by_name_too() {
     let hub = hub(Options::default());
-    let mut queue = hub.queue("get_careful_queue").unwrap();
+    let queue = hub.queue("get_careful_queue").unwrap();
     let nested = Value::List(vec![1.into(), ("a", "a").into()]);
     for items in [
         Value::List(vec![nested.clone(), "items".into()]),
@@ -211,8 +239,8 @@ fn put_many_takes_its_items_by_name_too() {
 #[test]
 fn all_items_of_an_iterator_go_in_in_order() {
     let hub = hub(Options::default());
-    let mut queue = tasks(&hub);
-    let mut reader = tasks(&hub);
+    let queue = tasks(&hub);
+    let reader = tasks(&hub);
     let count = 2000;
     let reading = thread::spawn(move || (0..count).map(|_| reader.get().unwrap()).collect::<Vec<_>>());
     // The queue holds 2: most of each batch waits.

@@ -10,7 +10,7 @@ use crate::{DEADLINE, KEY, Raw, figure, hub, tasks, until};
 #[test]
 fn an_item_whose_reply_was_not_read_goes_back_to_the_front() {
     let hub = hub(Options::default());
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     queue.put("first").unwrap();
     queue.put("second").unwrap();
     let mut victim = Raw::new(&hub);
@@ -24,7 +24,7 @@ fn an_item_whose_reply_was_not_read_goes_back_to_the_front() {
 #[test]
 fn an_item_whose_reply_was_read_is_gone_when_the_client_leaves() {
     let hub = hub(Options::default());
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     queue.put("first").unwrap();
     let mut client = Raw::new(&hub);
     assert_eq!(client.call("get_task_queue".into(), "get", vec![]), "('#RETURN', 'first')");
@@ -36,7 +36,7 @@ fn an_item_whose_reply_was_read_is_gone_when_the_client_leaves() {
 #[test]
 fn nothing_is_taken_for_a_client_that_died_while_it_waited() {
     let hub = hub(Options::default());
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     let mut victims: Vec<Raw> = (0..5).map(|_| Raw::new(&hub)).collect();
     for victim in &mut victims {
         victim.send("get_task_queue".into(), "get", vec![]);
@@ -51,7 +51,7 @@ fn nothing_is_taken_for_a_client_that_died_while_it_waited() {
 #[test]
 fn nothing_is_put_for_a_client_that_died_while_it_waited() {
     let hub = hub(Options::default());
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     queue.put(1).unwrap();
     queue.put(2).unwrap();
     let mut victim = Raw::new(&hub);
@@ -67,11 +67,11 @@ fn nothing_is_put_for_a_client_that_died_while_it_waited() {
 #[test]
 fn what_a_worker_was_not_done_with_is_delivered_again_and_then_given_up() {
     let hub = hub(Options::default());
-    let mut boss = hub.queue("get_careful_queue").unwrap();
+    let boss = hub.queue("get_careful_queue").unwrap();
     for number in 0..3 {
         boss.put(number).unwrap();
     }
-    let mut worker = hub.queue("get_careful_queue").unwrap();
+    let worker = hub.queue("get_careful_queue").unwrap();
     assert_eq!(worker.get().unwrap(), 0.into());
     assert_eq!(worker.get().unwrap(), 1.into());
     worker.task_done().unwrap(); // of the latest get: 1
@@ -80,7 +80,7 @@ fn what_a_worker_was_not_done_with_is_delivered_again_and_then_given_up() {
     drop(worker);
     until("what it had skipped is back", || boss.qsize().unwrap() == 2);
     for _ in 0..2 {
-        let mut worker = hub.queue("get_careful_queue").unwrap();
+        let worker = hub.queue("get_careful_queue").unwrap();
         assert_eq!(worker.get().unwrap(), 0.into());
         drop(worker);
         until("it let go", || figure(&hub, "get_careful_queue", "out") == 0);
@@ -95,14 +95,14 @@ fn what_a_worker_was_not_done_with_is_delivered_again_and_then_given_up() {
 #[test]
 fn a_queue_that_was_shut_down_sends_nobody_home_before_the_last_item_is_done() {
     let hub = hub(Options::default());
-    let mut boss = hub.queue("get_careful_queue").unwrap();
+    let boss = hub.queue("get_careful_queue").unwrap();
     boss.put("job").unwrap();
-    let mut mortal = hub.queue("get_careful_queue").unwrap();
+    let mortal = hub.queue("get_careful_queue").unwrap();
     assert_eq!(mortal.get().unwrap(), "job".into());
     boss.shutdown(false).unwrap();
     thread::scope(|scope| {
         let workers = [(); 2].map(|()| {
-            let mut worker = hub.queue("get_careful_queue").unwrap();
+            let worker = hub.queue("get_careful_queue").unwrap();
             scope.spawn(move || match worker.get() {
                 Ok(item) => {
                     worker.task_done().unwrap();
@@ -124,7 +124,7 @@ fn a_queue_that_was_shut_down_sends_nobody_home_before_the_last_item_is_done() {
 #[test]
 fn a_large_item_whose_reply_was_not_read_goes_back_too() {
     let hub = hub(Options::default());
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     // All of it fits into the sockets' buffers: the hub has written the reply when the client dies.
     let item = "x".repeat(100_000);
     queue.put(item.as_str()).unwrap();
@@ -143,7 +143,7 @@ fn a_large_item_whose_reply_was_not_read_goes_back_too() {
 #[test]
 fn a_redelivered_item_whose_reply_was_never_read_is_no_attempt() {
     let hub = hub(Options::default());
-    let mut boss = hub.queue("get_careful_queue").unwrap();
+    let boss = hub.queue("get_careful_queue").unwrap();
     boss.put("job").unwrap();
     // More often than its two attempts.
     for _ in 0..5 {
@@ -160,7 +160,7 @@ fn a_redelivered_item_whose_reply_was_never_read_is_no_attempt() {
 fn several_are_done_at_once_or_none() {
     let hub = hub(Options::default());
     for name in ["get_task_queue", "get_careful_queue"] {
-        let mut queue = hub.queue(name).unwrap();
+        let queue = hub.queue(name).unwrap();
         assert_eq!(queue.redelivers().unwrap(), name == "get_careful_queue");
         queue.put(1).unwrap();
         queue.put(2).unwrap();
@@ -182,12 +182,12 @@ fn many_clients_share_a_queue_and_each_item_arrives_once() {
     let (putters, each) = (4, 250);
     thread::scope(|scope| {
         for putter in 0..putters {
-            let mut queue = tasks(&hub);
+            let queue = tasks(&hub);
             scope.spawn(move || (0..each).for_each(|i| queue.put(putter * each + i).unwrap()));
         }
         let getters: Vec<_> = (0..putters)
             .map(|_| {
-                let mut queue = tasks(&hub);
+                let queue = tasks(&hub);
                 scope.spawn(move || {
                     (0..each).map(|_| queue.get().unwrap().as_i64().unwrap()).collect::<Vec<_>>()
                 })
@@ -231,7 +231,7 @@ fn a_client_finishes_no_item_of_a_client_of_another_server_of_the_same_queue() {
         client.put(item).unwrap();
         assert_eq!(client.get().unwrap(), item.into());
     }
-    let [mut one, other] = clients;
+    let [one, other] = clients;
     one.task_done().unwrap();
     drop(other);
     assert_eq!(one.get_timeout(DEADLINE).unwrap(), 2.into(), "the item that nobody has finished");

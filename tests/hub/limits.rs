@@ -9,7 +9,7 @@ use crate::{KEY, figure, hub, tasks};
 #[test]
 fn one_get_many_takes_so_many_items_and_bytes_and_no_more() {
     let hub = hub(Options::default());
-    let mut queue = hub.queue("get_careful_queue").unwrap();
+    let queue = hub.queue("get_careful_queue").unwrap();
     queue.put_all(0..1928).unwrap();
     assert_eq!(queue.get_many(usize::MAX >> 1, None).unwrap().len(), 1024);
     assert_eq!(queue.get_many(1928, None).unwrap().len(), 904);
@@ -22,7 +22,7 @@ fn one_get_many_takes_so_many_items_and_bytes_and_no_more() {
 #[test]
 fn a_message_over_the_limit_is_an_error_and_the_connection_goes_on() {
     let hub = hub(Options { max_message: 100_000, ..Options::default() });
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     let error = queue.put("x".repeat(3_000_000)).unwrap_err().to_string();
     assert!(error.starts_with("ValueError") && error.contains("100000 bytes"), "{error}");
     queue.put("small").unwrap();
@@ -33,7 +33,7 @@ fn a_message_over_the_limit_is_an_error_and_the_connection_goes_on() {
 #[test]
 fn data_only_refuses_objects_that_are_made_by_code() {
     let hub = hub(Options { data_only: true, ..Options::default() });
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     // os.system('true'), if it were loaded.
     let bad = Pickled::from_pickle(b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.").unwrap();
     let error = queue.put(Value::List(vec![bad.into()])).unwrap_err().to_string();
@@ -48,7 +48,7 @@ fn a_bound_on_bytes_holds_puts_back_and_refuses_what_can_never_fit() {
     let queue = QueueOptions { max_bytes: Some(10_000), ..QueueOptions::default() };
     hub.register("get_task_queue", SharedQueue::with_options(queue));
     hub.start().unwrap();
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     let item = "x".repeat(4000);
     queue.put(item.clone()).unwrap();
     queue.put(item.clone()).unwrap();
@@ -66,7 +66,7 @@ fn what_a_redelivering_queue_keeps_for_its_clients_counts_as_memory() {
         QueueOptions { maxsize: 1, max_bytes: Some(10_000), redelivery: Some(Redelivery::default()) };
     hub.register("get_task_queue", SharedQueue::with_options(careful));
     hub.start().unwrap();
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     let item = "x".repeat(4000);
     for _ in 0..2 {
         // Its slot is free as soon as it was got.
@@ -83,7 +83,7 @@ fn the_deepest_path_fits_a_connection_s_small_stack() {
     // A value as deep as arguments are decoded, in the places where they are decoded, printed and freed; and a
     // pickle far deeper than that.
     let hub = hub(Options { data_only: true, ..Options::default() });
-    let mut proxy = hub.proxy("get_task_queue", &[]).unwrap();
+    let proxy = hub.proxy("get_task_queue", &[]).unwrap();
     let deep = |levels| (0..levels).fold(Value::List(vec![]), |inner, _| Value::List(vec![inner]));
     for levels in [10, 60, 64, 65, 200] {
         let error = proxy.call("get", &[true.into(), deep(levels)]).unwrap_err().to_string();

@@ -57,7 +57,7 @@ fn a_proxy_survives_a_restart_of_the_hub() {
         notify: Arc::new(move |line| notify.lock().unwrap().push(line.to_owned())),
         ..Retry::default()
     });
-    let mut queue = tasks(&client);
+    let queue = tasks(&client);
     queue.put(1).unwrap();
     first.shutdown().unwrap();
 
@@ -74,10 +74,10 @@ fn a_proxy_survives_a_restart_of_the_hub() {
 #[test]
 fn a_put_whose_outcome_is_unknown_is_not_repeated() {
     let mut hub = hub(Options::default());
-    let mut queue = tasks(&hub);
+    let queue = tasks(&hub);
     queue.put(1).unwrap();
     queue.put(2).unwrap();
-    let mut stuck = queue.try_clone().unwrap();
+    let stuck = queue.clone();
     let putting = thread::spawn(move || stuck.put(3));
     until("it waits", || figure(&hub, "get_task_queue", "waiting_putters") == 1);
     hub.shutdown().unwrap();
@@ -113,7 +113,7 @@ fn a_call_of_somebody_s_own_object_is_not_repeated_though_a_queue_has_such_a_met
     };
     let mut first = serve("127.0.0.1:0");
     let address = first.address().to_owned();
-    let mut proxy = BaseManager::new(&address, KEY).proxy("get_numbers", &[]).unwrap();
+    let proxy = BaseManager::new(&address, KEY).proxy("get_numbers", &[]).unwrap();
     let getting = thread::spawn(move || proxy.call("get", &[]));
     until("it waits", || numbers.0.load(Ordering::Relaxed) == 1);
     first.shutdown().unwrap();

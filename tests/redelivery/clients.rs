@@ -66,7 +66,7 @@ fn come_and_go(hub: &str, rng: &mut Rng, finished: &mut Finished) {
 fn whatever_clients_leave_unfinished_comes_back_in_order_and_only_that() {
     let mut rng = random(1);
     let hub = Hub::start(&["q,redeliver"]);
-    let mut putter = hub.queue("q");
+    let putter = hub.queue("q");
     for round in 0..20 {
         let count = 50;
         putter.put_all(0..count).unwrap();
@@ -100,7 +100,7 @@ fn all_that_is_put_is_printed_by_some_netq_get_though_all_are_killed() {
     let mut rng = random(2);
     let hub = Hub::start(&["q,redeliver"]);
     let (count, rounds) = (20_000, 60);
-    let mut putter = hub.queue("q");
+    let putter = hub.queue("q");
     let putting = thread::spawn(move || putter.put_all(0..count).unwrap());
     let mut printed = Vec::new();
     let mut kills = 0;
@@ -125,9 +125,9 @@ fn all_that_is_put_is_printed_by_some_netq_get_though_all_are_killed() {
 #[test]
 fn join_waits_for_items_that_are_out_and_for_those_that_came_back() {
     let hub = Hub::start(&["q,redeliver"]);
-    let mut boss = hub.queue("q");
+    let boss = hub.queue("q");
     boss.put("job").unwrap();
-    let mut worker = hub.queue("q");
+    let worker = hub.queue("q");
     worker.get().unwrap();
     let (send, joined) = mpsc::channel();
     let joining = thread::spawn(move || send.send(boss.join().map(|()| "joined")));
@@ -136,7 +136,7 @@ fn join_waits_for_items_that_are_out_and_for_those_that_came_back() {
     drop(worker);
     wait_for("its return", || (hub.figure("q", "length") == 1).then_some(()));
     assert!(still_waits(), "the item is in the queue again");
-    let mut other = hub.queue("q");
+    let other = hub.queue("q");
     assert_eq!(other.get().unwrap(), "job".into());
     assert!(still_waits(), "the item is at another worker");
     other.task_done().unwrap();
@@ -147,12 +147,12 @@ fn join_waits_for_items_that_are_out_and_for_those_that_came_back() {
 #[test]
 fn an_item_whose_clients_die_too_often_goes_to_the_dead_letter_queue() {
     let hub = Hub::start(&["q,redeliver,attempts=2"]);
-    let mut boss = hub.queue("q");
+    let boss = hub.queue("q");
     boss.put("poison").unwrap();
     boss.put("job").unwrap();
     for _ in 0..3 {
         assert_eq!(hub.figure("q_dead", "length"), 0);
-        let mut client = hub.queue("q");
+        let client = hub.queue("q");
         assert_eq!(client.get().unwrap(), "poison".into());
         drop(client);
         wait_for("its end", || (hub.figure("q", "out") == 0).then_some(()));

@@ -16,10 +16,10 @@ fn signal(process: &Running, name: &str) {
 #[test]
 fn an_idle_client_s_items_go_to_another_when_the_lease_ends() {
     let hub = Hub::start(&["q,redeliver,lease=1"]);
-    let mut idle = hub.queue("q");
+    let idle = hub.queue("q");
     idle.put_all(0..3).unwrap();
     assert_eq!(idle.get_many(2, None).unwrap(), [0.into(), 1.into()]);
-    let mut other = hub.queue("q");
+    let other = hub.queue("q");
     assert_eq!(other.get().unwrap(), 2.into());
     other.task_done().unwrap();
     // It waits when the lease ends.
@@ -49,7 +49,7 @@ fn a_stopped_worker_s_task_is_done_by_another_and_its_late_result_does_no_harm()
     let hung = Running::start(&mut hub.command(&words));
     wait_for("the command's start", || directory.0.join("started").exists().then_some(()));
     signal(&hung, "-STOP");
-    let mut other = hub.queue("q");
+    let other = hub.queue("q");
     assert_eq!(other.get_timeout(DEADLINE).unwrap(), "job".into());
     other.task_done().unwrap();
     other.join().unwrap();
@@ -73,7 +73,7 @@ fn a_command_longer_than_the_lease_runs_once() {
     let long = Running::start(&mut hub.command(&words));
     wait_for("the command's start", || (hub.figure("q", "out") == 1).then_some(()));
     // Somebody waits for it for five leases, which is what makes the hub look at them.
-    let mut other = hub.queue("q");
+    let other = hub.queue("q");
     assert!(matches!(other.get_timeout(Duration::from_millis(1500)), Err(Error::Empty)));
     std::fs::write(path, "").unwrap();
     let result = hub.queue("results").get_timeout(DEADLINE).unwrap();

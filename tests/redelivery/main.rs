@@ -54,7 +54,7 @@ fn duplicates(tally: &BTreeMap<i64, usize>) -> usize {
 /// What is left in a queue, once nobody has any of its items.
 fn rest(hub: &Hub, queue: &str) -> Vec<i64> {
     wait_for("the return of all items", || (hub.figure(queue, "out") == 0).then_some(()));
-    let mut proxy = hub.queue(queue);
+    let proxy = hub.queue(queue);
     let mut items = Vec::new();
     loop {
         match proxy.try_get() {

@@ -153,7 +153,7 @@ pub struct Normal {
 
 impl Normal {
     pub fn start(address: SocketAddr) -> Self {
-        let mut proxy = client(address).queue(OTHER).unwrap();
+        let proxy = client(address).queue(OTHER).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = thread::spawn(move || {

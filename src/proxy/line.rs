@@ -1,0 +1,86 @@
+//! The connections of one proxy: each thread that uses it has its own, as in Python.
+//!
+//! What a connection has, such as a lock, or an item that is not done yet, is the thread's that got it; and a thread
+//! that waits for a reply holds up no other.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use crate::connection::{Connection, is_gone};
+use crate::pickle::Walker;
+
+thread_local! {
+    /// Lives as long as its thread.
+    static ALIVE: Arc<()> = Arc::new(());
+}
+
+/// What a thread needs to call an object.
+pub(super) struct Line {
+    /// Dangling when the thread has ended.
+    thread: Weak<()>,
+    /// Made for the first call.
+    pub connection: Option<Connection>,
+    /// When the last call began.
+    pub used: Instant,
+    pub walker: Walker,
+}
+
+/// The lines that no thread is using at the moment.
+#[derive(Default)]
+pub(super) struct Lines(Mutex<Vec<Line>>);
+
+impl Lines {
+    /// This thread's line, which the caller puts [back](Self::give).
+    pub(super) fn take(&self) -> Line {
+        // A thread that is ending has lost it: it gets a line for one call, which the next thread throws away.
+        let thread = ALIVE.try_with(Arc::downgrade).unwrap_or_default();
+        let mut lines = self.lock();
+        if let Some(at) = lines.iter().position(|line| line.thread.ptr_eq(&thread)) {
+            return lines.swap_remove(at);
+        }
+        // To close a connection needs no lock.
+        let ended: Vec<_> = lines.extract_if(.., |line| line.thread.strong_count() == 0).collect();
+        drop(lines);
+        drop(ended);
+        Line { thread, connection: None, used: Instant::now(), walker: Walker::new() }
+    }
+
+    pub(super) fn give(&self, line: Line) {
+        self.lock().push(line);
+    }
+
+    /// Whether a server has closed one of the connections.
+    pub(super) fn any_gone(&self) -> bool {
+        self.lock().iter().filter_map(|line| line.connection.as_ref()).any(|line| is_gone(line.stream()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_has_the_same_line_again_and_nobody_else_has_it() {
+        let lines = Lines::default();
+        let line = lines.take();
+        let thread = line.thread.clone();
+        lines.give(line);
+        assert!(thread::scope(|scope| scope.spawn(|| !lines.take().thread.ptr_eq(&thread)).join().unwrap()));
+        assert!(lines.take().thread.ptr_eq(&thread));
+    }
+
+    #[test]
+    fn the_line_of_a_thread_that_has_ended_is_closed_when_another_one_comes() {
+        let lines = Lines::default();
+        thread::scope(|scope| scope.spawn(|| lines.give(lines.take())).join().unwrap());
+        assert_eq!(lines.lock().len(), 1);
+        lines.give(lines.take());
+        assert_eq!(lines.lock().len(), 1);
+    }
+}
