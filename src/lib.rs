@@ -30,6 +30,7 @@
 //! |---|---|
 //! | `memory` | large buffers, and how they are freed |
 //! | `number` | numbers that are given once |
+//! | `units` | times and sizes as people read them |
 //! | [`auth`] | challenge and response, for two peers that hold one key |
 //! | [`connection`] | frames over TCP, and the handshake that makes a connection of a stranger |
 //! | [`pickle`] | Python's serialization: spans, opaque payloads, values |
@@ -39,6 +40,7 @@
 //! | `shared` | what can be served: [`Shared`], [`SharedQueue`], and delivery at least once |
 //! | `proxy` | clients: [`Proxy`], [`QueueProxy`], reconnecting |
 //! | `manager` | [`BaseManager`]; the server: its objects, its connections, one session each |
+//! | `status` | a page about the server, over HTTP (feature `status`) |
 //! | `cli` | the `netq` command: parse, call, print |
 //!
 //! [`protocol`] has every byte that goes over the wire, and every error.
@@ -60,6 +62,10 @@ pub mod pickle;
 mod proxy;
 pub mod queue;
 mod shared;
+#[cfg(feature = "status")]
+mod status;
+#[doc(hidden)]
+pub mod units;
 
 #[doc = include_str!("protocol.md")]
 pub mod protocol {}
@@ -72,6 +78,8 @@ pub use pickle::{Pickled, Value};
 pub use proxy::{Proxy, QueueProxy, Retry};
 pub use queue::BoundedQueue;
 pub use shared::{Answer, DeadLetters, Handover, KINDS, Kind, QueueOptions, Redelivery, Shared, SharedQueue};
+#[cfg(feature = "status")]
+pub use status::StatusPage;
 
 /// The README's examples are tests.
 #[cfg(doctest)]

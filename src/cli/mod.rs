@@ -25,7 +25,6 @@ mod spec;
 mod stat;
 mod stdout;
 mod table;
-mod units;
 mod work;
 
 use std::ffi::OsString;

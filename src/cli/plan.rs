@@ -6,11 +6,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use netq::units::{duration, size};
 use netq::{BaseManager, DeadLetters, Exception, KINDS, QueueOptions, Redelivery, Shared, SharedQueue};
 
 use super::failure::Failure;
 use super::spec::QueueSpec;
-use super::units::{duration, size};
 
 /// How many objects the factories may have made at a time: each has this part of their share.
 const MADE: usize = 256;

@@ -51,6 +51,8 @@ options:
                         classes. Data that only keeps a worker busy gets through
   --sha256-only         refuse HMAC-MD5, which is what Python 3.11 and older prove their key with
   --no-remote-shutdown  let no client stop the hub
+  --status ADDR         serve a page about the hub there, over HTTP: / for people, /metrics for Prometheus,
+                        /health. For reading only; who reaches the address needs no key
   --quiet               no log lines on standard error
 ",
     crate::cli::key::key_help!(),
@@ -77,6 +79,8 @@ struct Serve {
     quiet: bool,
     options: Options,
     plan: Plan,
+    /// Where the page about the hub is to be.
+    status: Option<String>,
 }
 
 /// Runs the command.
@@ -94,13 +98,16 @@ pub fn run(args: Args) -> Result<(), Failure> {
     serve.plan.register(&mut manager);
     let server = manager.get_server()?;
     let address = server.address();
+    let page = serve.status.map(|address| status_page(&address, &server)).transpose()?;
+    let (facts, _page) = page.map_or((String::new(), None), |(line, page)| (line, Some(page)));
     if is_weak(&key, address) {
         out::note(&format!(
             "the key is shorter than {SHORT_KEY} bytes, and {address} can be reached from elsewhere: use a longer one"
         ));
     }
     // Who started the hub may read the first line and no more: that is no reason to stop.
-    let _ = out::write(announcement(address, &serve.plan, &key).as_bytes());
+    let _ =
+        out::write(announcement(address, &(serve.plan.describe() + &facts), &serve.plan, &key).as_bytes());
     server.serve_forever();
     Ok(())
 }
@@ -110,7 +117,7 @@ fn parse(mut args: Args) -> Result<Serve, Failure> {
     let mut key = KeyOptions::default();
     let (mut sha256_only, mut quiet) = (false, false);
     let mut options = Options::default();
-    let (mut queues, mut memory) = (Vec::new(), None);
+    let (mut queues, mut memory, mut status) = (Vec::new(), None, None);
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Option(option) => match option.as_str() {
@@ -124,6 +131,7 @@ fn parse(mut args: Args) -> Result<Serve, Failure> {
                 "--sha256-only" => sha256_only = true,
                 "--no-remote-shutdown" => options.remote_shutdown = false,
                 "--quiet" => quiet = true,
+                "--status" => status = Some(address::parse(&mut args)?),
                 _ if key.option(&option, &mut args)? => {}
                 _ => return Err(args.unknown()),
             },
@@ -134,7 +142,27 @@ fn parse(mut args: Args) -> Result<Serve, Failure> {
         return Err(args.missing("the name of a queue"));
     }
     let plan = Plan::new(queues, memory.unwrap_or_else(default_memory))?;
-    Ok(Serve { address, key, sha256_only, quiet, options, plan })
+    Ok(Serve { address, key, sha256_only, quiet, options, plan, status })
+}
+
+/// The page about the hub, which is there until this is dropped.
+#[cfg(feature = "status")]
+type Page = netq::StatusPage;
+#[cfg(not(feature = "status"))]
+type Page = ();
+
+/// Serves the page about the hub, and says where.
+#[cfg(feature = "status")]
+fn status_page(address: &str, server: &netq::Server) -> Result<(String, Page), Failure> {
+    let page = Page::start(address, server).map_err(|error| {
+        Failure::failed(format!("no page at {address}: {error}: give --status another address"))
+    })?;
+    Ok((format!("netq: status page at http://{}/\n", page.address()), page))
+}
+
+#[cfg(not(feature = "status"))]
+fn status_page(_: &str, _: &netq::Server) -> Result<(String, Page), Failure> {
+    Err(Failure::usage("--status needs a netq with the feature 'status': build it with --features status"))
 }
 
 /// Whether somebody elsewhere may find the key by trying.
@@ -143,8 +171,8 @@ fn is_weak(key: &Key, address: SocketAddr) -> bool {
 }
 
 /// Where the hub is, what it serves, and how a Python program gets there.
-fn announcement(address: SocketAddr, plan: &Plan, key: &Key) -> String {
-    let mut text = format!("netq: listening on {address}\n{}", plan.describe());
+fn announcement(address: SocketAddr, facts: &str, plan: &Plan, key: &Key) -> String {
+    let mut text = format!("netq: listening on {address}\n{facts}");
     let ip = address.ip();
     // A hub that listens on all addresses is at none of them in particular.
     let host = if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
@@ -225,7 +253,7 @@ mod tests {
         let queues = ["tasks:10,redeliver,attempts=2", "results"].map(|spec| QueueSpec::parse(spec).unwrap());
         let plan = Plan::new(queues.into(), 3 << 20).unwrap();
         let key = Key { bytes: vec![], python: "os.environ['NETQ_AUTHKEY'].encode()".into() };
-        let text = announcement("0.0.0.0:8001".parse().unwrap(), &plan, &key);
+        let text = announcement("0.0.0.0:8001".parse().unwrap(), &plan.describe(), &plan, &key);
         for part in [
             "netq: listening on 0.0.0.0:8001\nnetq: queue tasks (maxsize 10, memory 1M, redeliver, ",
             "netq: queue results (any number of items, memory 1M)\n",

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::thread;
 use std::time::Duration;
 
+use netq::units::{duration, size};
 use netq::{BaseManager, Error, Retry, Value};
 
 use super::access::{Access, access_help};
@@ -11,7 +12,6 @@ use super::args::{Arg, Args};
 use super::failure::Failure;
 use super::out;
 use super::table::Table;
-use super::units::{duration, size};
 
 /// What `netq stat --help` prints.
 pub const HELP: &str = concat!(

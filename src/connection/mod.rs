@@ -26,7 +26,7 @@ mod handshake;
 mod reader;
 
 use std::io::{self, ErrorKind, Read};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,11 +36,11 @@ pub use handshake::{AuthKey, HandshakeError, Stranger};
 pub use reader::FrameReader;
 
 /// A stream whose reads end at a point in time, however many there are.
-struct Deadline<'a> {
-    stream: &'a TcpStream,
+pub(crate) struct Deadline<'a> {
+    pub(crate) stream: &'a TcpStream,
     // Not their sum: who wants to wait for ever may name a time that no clock reaches.
-    started: Instant,
-    patience: Duration,
+    pub(crate) started: Instant,
+    pub(crate) patience: Duration,
 }
 
 impl Read for Deadline<'_> {
@@ -141,4 +141,16 @@ pub fn is_gone(stream: &TcpStream) -> bool {
         Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
     };
     stream.set_nonblocking(false).is_err() || gone
+}
+
+/// Wakes a thread that waits in `accept`, by a connection, which is what it waits for. If none can be made, the next
+/// that comes from elsewhere ends the wait.
+pub(crate) fn wake(mut listener: SocketAddr) {
+    if listener.ip().is_unspecified() {
+        listener.set_ip(match listener.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let _ = TcpStream::connect_timeout(&listener, Duration::from_secs(1));
 }

@@ -1,12 +1,12 @@
 //! What all threads of one server share.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::connection::AuthKey;
+use crate::connection::{AuthKey, wake};
 use crate::manager::members::Members;
 use crate::manager::objects::{Objects, Registry};
 use crate::manager::options::Options;
@@ -47,16 +47,7 @@ impl Hub {
     /// Makes `serve_forever` return.
     pub(super) fn stop(&self) {
         if !self.stopping.swap(true, Ordering::SeqCst) {
-            // The listener waits in `accept`, and a connection is what it waits for. If none can be made,
-            // the next that comes from elsewhere ends the wait.
-            let mut address = self.address;
-            if address.ip().is_unspecified() {
-                address.set_ip(match address.ip() {
-                    IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                    IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-                });
-            }
-            let _ = TcpStream::connect_timeout(&address, Duration::from_secs(1));
+            wake(self.address);
         }
     }
 

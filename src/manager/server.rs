@@ -14,6 +14,7 @@ use crate::manager::objects::Registry;
 use crate::manager::options::Options;
 use crate::manager::session;
 use crate::memory::tidy;
+use crate::pickle::Value;
 
 /// The stack of a connection's thread, in bytes. Only the pages that are touched cost memory: about 8 KiB
 /// for a connection that has done everything a queue can do. More than that needs: glibc keeps 40 MB of the
@@ -109,6 +110,19 @@ impl Stopper {
     /// Makes [`Server::serve_forever`] return. Does not wait until it has.
     pub fn stop(&self) {
         self.hub.stop();
+    }
+
+    /// The server's figures, as the method `stat` answers them to clients: a dict.
+    ///
+    /// ```
+    /// use netq::{BaseManager, Value};
+    ///
+    /// let server = BaseManager::new("127.0.0.1:0", b"secret").get_server()?;
+    /// assert!(matches!(server.stopper().stat(), Value::Dict(_)));
+    /// # Ok::<(), netq::Error>(())
+    /// ```
+    pub fn stat(&self) -> Value {
+        self.hub.stat()
     }
 }
 

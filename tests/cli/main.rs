@@ -5,6 +5,8 @@ mod demo;
 mod errors;
 mod queues;
 mod serve;
+#[cfg(feature = "status")]
+mod status;
 mod support;
 #[cfg(unix)]
 mod work;

@@ -1,5 +1,7 @@
 //! Times and sizes as people read them.
 
+use std::cmp::Ordering;
+
 /// A time: `2.5 s`, `1 min 1 s`, `2 h 1 min`, `1 d 1 h`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds as u64;
@@ -23,6 +25,35 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// The order in which people look for names: `queue_9` before `queue_10`.
+pub fn natural_order(mut one: &str, mut other: &str) -> Ordering {
+    loop {
+        let ((number, rest), (other_number, other_rest)) = (number(one), number(other));
+        if !number.is_empty() && !other_number.is_empty() {
+            // The longer number is the larger one.
+            let key = |digits: &str| digits.trim_start_matches('0').len();
+            let order = key(number).cmp(&key(other_number));
+            let order =
+                order.then_with(|| number.trim_start_matches('0').cmp(other_number.trim_start_matches('0')));
+            if order.is_ne() {
+                return order;
+            }
+            (one, other) = (rest, other_rest);
+            continue;
+        }
+        let (mut ones, mut others) = (one.chars(), other.chars());
+        match (ones.next(), others.next()) {
+            (Some(c), Some(d)) if c == d => (one, other) = (ones.as_str(), others.as_str()),
+            (c, d) => return c.cmp(&d),
+        }
+    }
+}
+
+/// The digits in front, and the rest.
+fn number(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +75,12 @@ mod tests {
         {
             assert_eq!(size(bytes), text);
         }
+    }
+
+    #[test]
+    fn names_stand_where_people_look_for_them() {
+        let mut names = ["b", "a10", "a9", "a", "a10b", "", "a9x2", "\u{e9}", "a9x01", "a010c"];
+        names.sort_by(|one, other| natural_order(one, other));
+        assert_eq!(names, ["", "a", "a9", "a9x01", "a9x2", "a10", "a10b", "a010c", "b", "\u{e9}"]);
     }
 }
