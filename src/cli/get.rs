@@ -7,6 +7,7 @@ use netq::{Error, Retry, Value};
 
 use super::access::{Access, access_help, reconnect_help, retry};
 use super::args::{Arg, Args};
+use super::argument;
 use super::failure::Failure;
 use super::loan::{Lender, Loan, SLICE};
 use super::out;
@@ -27,6 +28,9 @@ options:
   --follow              go on until the queue is shut down
   --timeout S           give up when no item comes for S seconds (exit code 3); what came before is printed
   --repr                print a str as a Python literal too, so that every item is on one line
+  --raw                 print a str and bytes as they are, with nothing behind them: what was put into a
+                        queue by `netq put --raw` comes out as it was
+  --null                likewise, with a NUL byte behind each item: for names of files, and xargs -0
 ",
     reconnect_help!("30"),
     access_help!(),
@@ -54,7 +58,18 @@ struct Get {
     /// `None` is without end.
     count: Option<usize>,
     timeout: Option<Duration>,
-    literal: bool,
+    form: Form,
+}
+
+/// How items are printed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    /// Texts as they are, and anything else as a literal, each on a line.
+    Lines,
+    /// All as literals.
+    Literals,
+    /// Texts and bytes as they are, and this behind each.
+    Raw(&'static [u8]),
 }
 
 /// Runs the command.
@@ -113,7 +128,7 @@ fn parse(mut args: Args) -> Result<Get, Failure> {
         name: String::new(),
         count: None,
         timeout: None,
-        literal: false,
+        form: Form::Lines,
     };
     while let Some(arg) = args.next()? {
         match arg {
@@ -121,7 +136,9 @@ fn parse(mut args: Args) -> Result<Get, Failure> {
                 "-n" => count = Some(args.number(0)?),
                 "--follow" => follow = true,
                 "--timeout" => get.timeout = Some(args.seconds()?),
-                "--repr" => get.literal = true,
+                "--repr" => get.form = Form::Literals,
+                "--raw" => get.form = Form::Raw(b""),
+                "--null" => get.form = Form::Raw(b"\0"),
                 _ => get.access.option(&option, &mut args)?,
             },
             Arg::Word(word) if name.is_none() => name = Some(args.utf8(word)?),
@@ -140,7 +157,7 @@ fn parse(mut args: Args) -> Result<Get, Failure> {
 fn print(mut loans: Vec<Loan>, get: &Get, tasks: &mut Lender, stdout: &mut Stdout) -> Result<(), Failure> {
     let (mut text, mut ends) = (Vec::new(), Vec::new());
     for loan in &loans {
-        text.extend_from_slice(line(&loan.item, get.literal).as_bytes());
+        append(&mut text, &loan.item, get.form);
         ends.push(text.len());
     }
     let (written, failed) = match stdout.write(&text) {
@@ -168,12 +185,17 @@ fn print(mut loans: Vec<Loan>, get: &Get, tasks: &mut Lender, stdout: &mut Stdou
     Err(Failure::failed(format!("{why}: of what was taken, {back} went back to {place} '{name}'{lost}")))
 }
 
-fn line(item: &Value, literal: bool) -> String {
-    match item {
-        Value::Str(text) if !literal => format!("{text}\n"),
+fn append(text: &mut Vec<u8>, item: &Value, form: Form) {
+    let bytes = match (item, form) {
+        (_, Form::Literals) | (Value::Bytes(_), Form::Lines) => None,
+        _ => argument::bytes(item),
+    };
+    match bytes {
+        Some(bytes) => text.extend_from_slice(&bytes),
         // What is text in it is quoted already, but names of types are as their sender chose them.
-        other => format!("{}\n", out::escaped(&other.to_string())),
+        None => text.extend_from_slice(out::escaped(&item.to_string()).as_bytes()),
     }
+    text.extend_from_slice(if let Form::Raw(end) = form { end } else { b"\n" });
 }
 
 #[cfg(test)]
@@ -196,11 +218,18 @@ mod tests {
     }
 
     #[test]
-    fn text_is_printed_raw_and_all_else_as_a_literal() {
-        let text = Value::from("it's\n2");
-        assert_eq!(line(&text, false), "it's\n2\n");
-        assert_eq!(line(&text, true), "\"it's\\n2\"\n");
-        assert_eq!(line(&("a", 1.5, ()).into(), false), "('a', 1.5, None)\n");
-        assert_eq!(line(&b"\xff".to_vec().into(), false), "b'\\xff'\n");
+    fn text_is_printed_raw_and_all_else_as_a_literal_unless_told_otherwise() {
+        let printed = |item: Value| {
+            [Form::Lines, Form::Literals, Form::Raw(b"\0")].map(|form| {
+                let mut text = Vec::new();
+                append(&mut text, &item, form);
+                text
+            })
+        };
+        assert_eq!(printed("it's\n2".into()), [&b"it's\n2\n"[..], b"\"it's\\n2\"\n", b"it's\n2\0"]);
+        assert_eq!(printed(("a", ()).into())[0], b"('a', None)\n");
+        assert_eq!(printed(b"\xff".to_vec().into()), [&b"b'\\xff'\n"[..], b"b'\\xff'\n", b"\xff\0"]);
+        let name = netq::Pickled::from_pickle(b"\x8c\x06caf\xed\xb3\xa9.").unwrap();
+        assert_eq!(printed(Value::Opaque(name))[0], b"caf\xe9\n");
     }
 }

@@ -1,4 +1,4 @@
-//! Items from standard input, one per line, in batches that never make a line wait.
+//! Items from standard input, one per line or up to a NUL byte, in batches that never make a line wait.
 
 use std::io::{BufRead, ErrorKind};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -13,6 +13,17 @@ pub const BATCH_ITEMS: usize = 256;
 /// How many bytes at most, so that large items come one by one, within a hub's limit for messages.
 pub const BATCH_BYTES: usize = 64 * 1024;
 
+/// Where an item ends.
+#[derive(Clone, Copy, PartialEq)]
+pub enum End {
+    /// At the end of a line.
+    Line,
+    /// At a NUL byte.
+    Null,
+    /// Where the input does: there is one item, which may be empty.
+    Input,
+}
+
 /// Lines that a thread reads ahead, while those before are on their way to the hub.
 pub struct Lines {
     read: Receiver<Result<Value, Failure>>,
@@ -22,10 +33,10 @@ pub struct Lines {
 
 impl Lines {
     /// Starts to read. Each line becomes Python `bytes` if `bytes` is set, and a `str` otherwise.
-    pub fn of(input: impl BufRead + Send + 'static, bytes: bool) -> Self {
+    pub fn of(input: impl BufRead + Send + 'static, bytes: bool, end: End) -> Self {
         let (send, read) = sync_channel(2 * BATCH_ITEMS);
         // It is not joined: it may wait for ever for a line of somebody who has left.
-        thread::spawn(move || read_lines(input, bytes, &send));
+        thread::spawn(move || read_lines(input, bytes, end, &send));
         Self { read, failure: None }
     }
 
@@ -64,15 +75,23 @@ pub fn size(item: &Value) -> usize {
     }
 }
 
-fn read_lines(mut input: impl BufRead, bytes: bool, send: &SyncSender<Result<Value, Failure>>) {
+fn read_lines(mut input: impl BufRead, bytes: bool, end: End, send: &SyncSender<Result<Value, Failure>>) {
     for number in 1_u64.. {
         let mut line = Vec::new();
-        let item = match input.read_until(b'\n', &mut line) {
+        let read = match end {
+            End::Line => input.read_until(b'\n', &mut line),
+            End::Null => input.read_until(0, &mut line),
+            // An empty input is an item too, once.
+            End::Input if number == 1 => input.read_to_end(&mut line).map(|count| count.max(1)),
+            End::Input => return,
+        };
+        let item = match read {
             Ok(0) => return,
-            Ok(_) => to_item(line, bytes).map_err(|()| {
+            Ok(_) => to_item(line, bytes, end).map_err(|()| {
+                let what = if end == End::Null { "item" } else { "line" };
                 Failure::failed(format!(
-                    "line {number} of standard input is not UTF-8: the lines before it were put: \
-                     use --bytes to put lines as Python bytes"
+                    "{what} {number} of standard input is not UTF-8: the {what}s before it were put: \
+                     use --bytes to put {what}s as Python bytes"
                 ))
             }),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -86,12 +105,16 @@ fn read_lines(mut input: impl BufRead, bytes: bool, send: &SyncSender<Result<Val
 }
 
 /// A line without its end. As where Python reads text, that may be the one of DOS.
-fn to_item(mut line: Vec<u8>, bytes: bool) -> Result<Value, ()> {
-    if line.last() == Some(&b'\n') {
-        line.pop();
-        if !bytes && line.last() == Some(&b'\r') {
+fn to_item(mut line: Vec<u8>, bytes: bool, end: End) -> Result<Value, ()> {
+    match (end, line.last()) {
+        (End::Null, Some(0)) => line.truncate(line.len() - 1),
+        (End::Line, Some(b'\n')) => {
             line.pop();
+            if !bytes && line.last() == Some(&b'\r') {
+                line.pop();
+            }
         }
+        _ => {}
     }
     match bytes {
         true => Ok(line.into()),
@@ -106,7 +129,11 @@ mod tests {
     use super::*;
 
     fn all(input: impl Read + Send + 'static, bytes: bool) -> (Vec<Value>, Option<Failure>) {
-        let mut lines = Lines::of(BufReader::new(input), bytes);
+        all_to(End::Line, input, bytes)
+    }
+
+    fn all_to(end: End, input: impl Read + Send + 'static, bytes: bool) -> (Vec<Value>, Option<Failure>) {
+        let mut lines = Lines::of(BufReader::new(input), bytes, end);
         let mut items = Vec::new();
         loop {
             match lines.next_batch() {
@@ -135,6 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn items_may_end_at_a_null_or_with_the_input() {
+        let input = || Cursor::new(b"a\r\n\0\0last".to_vec());
+        assert_eq!(all_to(End::Null, input(), false).0, ["a\r\n", "", "last"].map(Value::from));
+        assert_eq!(all_to(End::Null, Cursor::new(""), false).0, []);
+        assert_eq!(all_to(End::Input, input(), true).0, [Value::from(b"a\r\n\0\0last".to_vec())]);
+        assert_eq!(all_to(End::Input, Cursor::new(""), true).0, [Value::Bytes(vec![])]);
+        let failure = all_to(End::Null, Cursor::new(b"a\0\xff".to_vec()), false).1.unwrap();
+        assert!(failure.message().starts_with("item 2 of standard input is not UTF-8"), "{failure:?}");
+    }
+
+    #[test]
     fn line_that_is_not_utf8_is_named_behind_the_lines_before_it() {
         let (items, failure) = all(Cursor::new(b"one\ntwo\n\xff\nfour\n".to_vec()), false);
         assert_eq!(items, ["one", "two"].map(Value::from));
@@ -146,7 +184,7 @@ mod tests {
     #[test]
     fn line_does_not_wait_for_the_next_one() {
         let (reader, mut writer) = pipe().unwrap();
-        let mut lines = Lines::of(BufReader::new(reader), false);
+        let mut lines = Lines::of(BufReader::new(reader), false, End::Line);
         for line in ["one", "two"] {
             writeln!(writer, "{line}").unwrap();
             assert_eq!(lines.next_batch().unwrap(), Some(vec![line.into()]));

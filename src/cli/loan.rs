@@ -4,6 +4,7 @@
 //! again, at the end.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use netq::{Error, QueueProxy, Value};
@@ -81,15 +82,32 @@ impl Lender {
         loans.len()
     }
 
-    fn report(&mut self, method: &str, loans: &[Loan]) -> Result<Value, Error> {
-        if let Some(leases) = &self.leases {
-            loans.iter().filter_map(|loan| loan.tag.as_deref()).for_each(|tag| leases.remove(tag));
+    /// Gives an item back that cannot be worked on here: a failed attempt, and nobody gets it before `delay` has
+    /// passed. A hub that does not lend gets it at the end, when the time has passed.
+    pub fn failed(&mut self, loan: Loan, delay: Duration) -> Result<(), Error> {
+        if !self.lends {
+            thread::sleep(delay);
+            return self.queue.put(loan.item);
         }
+        self.release(std::slice::from_ref(&loan));
+        let args = [loan.tag.into(), delay.as_secs_f64().into()];
+        self.queue.proxy().call("task_failed", &args).map(drop)
+    }
+
+    fn report(&mut self, method: &str, loans: &[Loan]) -> Result<Value, Error> {
+        self.release(loans);
         let tags = [Value::List(loans.iter().map(|loan| loan.tag.clone().into()).collect())];
         match self.queue.proxy().call(method, &tags) {
             // To say it twice of a tag is as good as once.
             Err(Error::Lost { .. }) => self.queue.proxy().call(method, &tags),
             result => result,
+        }
+    }
+
+    /// Lets their leases end.
+    fn release(&self, loans: &[Loan]) {
+        if let Some(leases) = &self.leases {
+            loans.iter().filter_map(|loan| loan.tag.as_deref()).for_each(|tag| leases.remove(tag));
         }
     }
 }

@@ -8,6 +8,7 @@
 mod access;
 mod address;
 mod args;
+mod argument;
 mod demo;
 mod failure;
 mod get;

@@ -2,12 +2,15 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use netq::Value;
+
+use super::argument;
 
 /// Stands for the item in an argument.
 const PLACEHOLDER: &str = "{}";
@@ -18,7 +21,18 @@ const NOT_RUN: i32 = 127;
 #[derive(Debug)]
 pub struct Program {
     name: OsString,
+    /// Where it was found.
+    path: PathBuf,
     args: Vec<OsString>,
+}
+
+/// Why nothing ran, and so nothing came of it.
+#[derive(Debug)]
+pub enum NotRun {
+    /// It cannot be started here, whatever the item. That says nothing about the item.
+    Here(String),
+    /// The item cannot stand in an argument.
+    Item,
 }
 
 /// What came of running it for one item.
@@ -45,25 +59,27 @@ impl Program {
         }
         let name = words.remove(0);
         let shown = name.to_string_lossy();
-        let path = Path::new(&name);
+        let named = Path::new(&name);
         // As the system does: a name with a directory in it is a path, any other is looked up.
-        if path.components().count() > 1 || path.is_absolute() {
-            if !path.exists() {
+        let path = if named.components().count() > 1 || named.is_absolute() {
+            if !named.exists() {
                 return Err(format!("there is no '{shown}'"));
             }
-            if !is_executable(path) {
+            if !is_executable(named) {
                 return Err(format!("'{shown}' is not an executable file"));
             }
+            named.to_owned()
         } else {
             let directories = env::var_os("PATH").unwrap_or_default();
-            if !env::split_paths(&directories).any(|directory| is_executable(&directory.join(path))) {
-                return Err(format!("no directory of PATH has a program '{shown}'"));
-            }
-        }
+            env::split_paths(&directories)
+                .map(|directory| directory.join(named))
+                .find(|path| is_executable(path))
+                .ok_or_else(|| format!("no directory of PATH has a program '{shown}'"))?
+        };
         if !words.iter().any(|word| has_placeholder(word)) {
             words.push(PLACEHOLDER.into());
         }
-        Ok(Self { name, args: words })
+        Ok(Self { name, path, args: words })
     }
 
     /// Its name, for people.
@@ -72,18 +88,14 @@ impl Program {
     }
 
     /// Runs it for an item, and waits for its end.
-    ///
-    /// # Errors
-    /// Why it cannot be started here, whatever the item: it says nothing about the item.
-    pub fn run(&self, item: &Value) -> Result<Outcome, String> {
-        let item = to_argument(item);
+    pub fn run(&self, item: &Value) -> Result<Outcome, NotRun> {
+        let word = argument::word(item).ok_or(NotRun::Item)?;
         let started = Instant::now();
-        let output = Command::new(&self.name)
-            .args(self.args.iter().map(|arg| fill(arg, &item)))
-            // Nobody is there to type anything.
-            .stdin(Stdio::null())
-            // Reads both outputs at once: a program that writes much to one of them does not block.
-            .output();
+        // Reads both outputs at once: a program that writes much to one of them does not block.
+        let output = match self.command(self.name.as_ref(), &word).output() {
+            Err(error) if error.raw_os_error() == Some(NO_FORMAT) => self.run_script(&word)?,
+            output => output,
+        };
         let elapsed = started.elapsed();
         match output {
             Ok(Output { status, stdout, stderr }) => {
@@ -94,10 +106,40 @@ impl Program {
                     format!("netq: cannot run '{}' for this item: {error}\n", self.name()).into_bytes();
                 Ok(Outcome { status: NOT_RUN, stdout: Vec::new(), stderr, elapsed })
             }
-            Err(error) => Err(format!("cannot run '{}': {error}", self.name())),
+            Err(error) => Err(NotRun::Here(format!("cannot run '{}': {error}", self.name()))),
         }
     }
+
+    /// Runs a file that the system cannot run, as shells do: if it is a text, it is a script of theirs.
+    fn run_script(&self, word: &OsStr) -> Result<io::Result<Output>, NotRun> {
+        let mut head = Vec::new();
+        let read = File::open(&self.path).and_then(|file| file.take(256).read_to_end(&mut head));
+        if read.is_err() || head.contains(&0) {
+            return Err(NotRun::Here(format!(
+                "cannot run '{}': it is neither a program for this kind of machine nor a script",
+                self.name()
+            )));
+        }
+        let mut shell = Command::new("/bin/sh");
+        // A name that looks like an option is none of the shell's.
+        shell.arg("--").arg(self.path.as_os_str());
+        Ok(self.with_item(&mut shell, word).output())
+    }
+
+    fn command(&self, program: &OsStr, word: &OsStr) -> Command {
+        let mut command = Command::new(program);
+        self.with_item(&mut command, word);
+        command
+    }
+
+    fn with_item<'c>(&self, command: &'c mut Command, word: &OsStr) -> &'c mut Command {
+        // Nobody is there to type anything.
+        command.args(self.args.iter().map(|arg| fill(arg, word))).stdin(Stdio::null())
+    }
 }
+
+/// `ENOEXEC`: the file can be run, but the system does not know how. The same number wherever there is one.
+const NO_FORMAT: i32 = 8;
 
 /// Whether a program was not started because of its arguments: too long, or with a NUL byte. Any other reason is
 /// this machine's, and a worker that took it for an outcome would empty the queue without doing anything.
@@ -129,10 +171,29 @@ fn text_or_bytes(output: &[u8]) -> Value {
 }
 
 fn has_placeholder(argument: &OsStr) -> bool {
-    argument.to_str().is_some_and(|text| text.contains(PLACEHOLDER))
+    find(argument.as_encoded_bytes()).is_some()
 }
 
-/// The argument with the item in it. One that is not UTF-8 is passed on as it is.
+fn find(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(PLACEHOLDER.len()).position(|window| window == PLACEHOLDER.as_bytes())
+}
+
+/// The argument with the item in it.
+#[cfg(unix)]
+fn fill(argument: &OsStr, item: &OsStr) -> OsString {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let (mut rest, mut filled) = (argument.as_bytes(), Vec::new());
+    while let Some(at) = find(rest) {
+        filled.extend_from_slice(&rest[..at]);
+        filled.extend_from_slice(item.as_bytes());
+        rest = &rest[at + PLACEHOLDER.len()..];
+    }
+    filled.extend_from_slice(rest);
+    OsString::from_vec(filled)
+}
+
+/// Elsewhere words are not made of bytes, and one that is no Unicode is passed on as it is.
+#[cfg(not(unix))]
 fn fill(argument: &OsStr, item: &OsStr) -> OsString {
     let Some(text) = argument.to_str() else { return argument.to_owned() };
     let mut parts = text.split(PLACEHOLDER);
@@ -142,28 +203,6 @@ fn fill(argument: &OsStr, item: &OsStr) -> OsString {
         filled.push(part);
     }
     filled
-}
-
-/// An item as a word of a command line.
-fn to_argument(item: &Value) -> OsString {
-    match item {
-        Value::Str(text) => text.into(),
-        Value::Bytes(bytes) => raw(bytes),
-        Value::Opaque(object) => object.type_name().into(),
-        other => other.to_string().into(),
-    }
-}
-
-#[cfg(unix)]
-fn raw(bytes: &[u8]) -> OsString {
-    use std::os::unix::ffi::OsStrExt;
-    OsStr::from_bytes(bytes).to_owned()
-}
-
-/// Elsewhere words are not made of bytes.
-#[cfg(not(unix))]
-fn raw(bytes: &[u8]) -> OsString {
-    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 #[cfg(unix)]
@@ -263,8 +302,9 @@ mod tests {
 
         #[test]
         fn program_that_has_gone_is_no_result_of_an_item() {
-            let gone = Program { name: "/no/such/program".into(), args: vec![PLACEHOLDER.into()] };
-            let error = gone.run(&"item".into()).unwrap_err();
+            let path = "/no/such/program";
+            let gone = Program { name: path.into(), path: path.into(), args: vec![PLACEHOLDER.into()] };
+            let NotRun::Here(error) = gone.run(&"item".into()).unwrap_err() else { panic!() };
             assert!(error.starts_with("cannot run '/no/such/program': "), "{error}");
         }
 
@@ -274,6 +314,32 @@ mod tests {
             assert_eq!(echoed(b"caf\xe9".to_vec().into()), b"caf\xe9");
             assert_eq!(echoed(("a", 7).into()), b"('a', 7)");
             assert_eq!(echoed(Value::None), b"None");
+            let opaque = |pickle: &[u8]| Value::Opaque(netq::Pickled::from_pickle(pickle).unwrap());
+            // os.fsdecode(b'caf\xe9')
+            assert_eq!(echoed(opaque(b"\x8c\x06caf\xed\xb3\xa9.")), b"caf\xe9");
+            // pathlib.Path('/etc/hostname') of Python 3.8, and Path('.') of 3.13.
+            let path = b"\x8c\x07pathlib\x8c\tPosixPath\x93\x8c\x01/\x8c\x03etc\x8c\x08hostname\x87R.";
+            assert_eq!(echoed(opaque(path)), b"/etc/hostname");
+            assert_eq!(echoed(opaque(b"\x8c\x0epathlib._local\x8c\tPosixPath\x93)R.")), b".");
+        }
+
+        #[test]
+        fn object_without_a_text_is_not_run() {
+            // An instance of a class, and a str that no file name decodes to.
+            for pickle in [&b"cjobs\nJob\n)\x81."[..], b"\x8c\x03\xed\xa0\x80."] {
+                let item = Value::Opaque(netq::Pickled::from_pickle(pickle).unwrap());
+                assert!(matches!(program(&["echo"]).run(&item), Err(NotRun::Item)));
+            }
+        }
+
+        #[test]
+        fn placeholder_is_found_beside_what_is_not_utf8() {
+            use std::os::unix::ffi::OsStrExt;
+            let raw = |bytes: &'static [u8]| OsStr::from_bytes(bytes).to_owned();
+            assert_eq!(fill(&raw(b"\xff/{}{}"), &raw(b"\xe9")), raw(b"\xff/\xe9\xe9"));
+            let words = vec!["printf".into(), "%s".into(), raw(b"\xff{}")];
+            let outcome = Program::find(words).unwrap().run(&"x".into()).unwrap();
+            assert_eq!(outcome.stdout, b"\xffx");
         }
     }
 

@@ -9,7 +9,7 @@ use netq::{Error, QueueProxy, Retry, Value};
 use super::access::{Access, access_help, reconnect_help, retry};
 use super::args::{Arg, Args};
 use super::failure::Failure;
-use super::lines::{BATCH_ITEMS, Lines, size};
+use super::lines::{BATCH_ITEMS, End, Lines, size};
 use super::out;
 
 /// What `netq put --help` prints.
@@ -24,6 +24,8 @@ it is there; those that come faster than the hub takes them are put in batches. 
 
 options:
   --bytes               put Python bytes, which need not be UTF-8
+  --null                items on standard input end with a NUL byte instead of a line's end: find -print0
+  --raw                 put all of standard input as one item, as Python bytes
   --timeout S           give up when the queue stays full for S seconds (exit code 3)
 ",
     reconnect_help!("30"),
@@ -39,6 +41,7 @@ struct Put {
     name: String,
     items: Vec<OsString>,
     bytes: bool,
+    end: End,
     timeout: Option<Duration>,
 }
 
@@ -55,7 +58,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     // Somebody who types lines at a terminal sees them there already.
     let shown = io::stderr().is_terminal() && !io::stdin().is_terminal();
     let mut progress = Progress::new(shown);
-    let mut lines = Lines::of(BufReader::with_capacity(64 * 1024, io::stdin()), put.bytes);
+    let mut lines = Lines::of(BufReader::with_capacity(64 * 1024, io::stdin()), put.bytes, put.end);
     while let Some(batch) = lines.next_batch()? {
         sink.put(batch)?;
         progress.show(sink.count);
@@ -71,12 +74,15 @@ fn parse(mut args: Args) -> Result<Put, Failure> {
         name: String::new(),
         items: Vec::new(),
         bytes: false,
+        end: End::Line,
         timeout: None,
     };
     while let Some(arg) = args.next()? {
         match arg {
             Arg::Option(option) => match option.as_str() {
                 "--bytes" => put.bytes = true,
+                "--null" => put.end = End::Null,
+                "--raw" => (put.bytes, put.end) = (true, End::Input),
                 "--timeout" => put.timeout = Some(args.seconds()?),
                 _ => put.access.option(&option, &mut args)?,
             },

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::lease::Leases;
 use super::loan::{Lender, Loan, SLICE};
 use super::out;
-use super::program::{Outcome, Program};
+use super::program::{NotRun, Outcome, Program};
 
 /// What `netq work --help` prints.
 pub const HELP: &str = concat!(
@@ -25,7 +25,9 @@ usage: netq work [OPTION]... NAME -- COMMAND [ARG...]
 
 Runs COMMAND for each item, with every {} in its arguments replaced by the item, or with the item as its last
 argument. No shell is involved: spaces and quotes in an item mean nothing. Then calls task_done() on the
-queue. An item that is no str is passed as its bytes if it is of that type, as a Python literal otherwise.
+queue. A str, bytes and a pathlib path are passed as they are, also if they are not UTF-8, and other plain
+data as a Python literal. For an object that is none of these COMMAND is not run: that counts as a failed
+attempt, and the item goes back, or to the dead letters.
 
 options:
   --results NAME        put a dict on the queue NAME for each item: {'task': the item, 'status': the exit
@@ -46,8 +48,8 @@ One that cannot be started on this machine ends the worker, and its item goes ba
 
 The hub gives the item of a worker that is killed to another one, whatever the queue; only a hub that is not
 netq's has forgotten it. The result is put before task_done() is called. So no item stays without a result, at
-whatever moment a worker is killed; if that is between the two, the item is done again and has two results. Where the
-queue was served with `lease`, that is renewed for as long as the command runs and the worker lives.
+whatever moment a worker is killed; if that is between the two, the item is done again and has two results.
+Where the queue was served with `lease`, it is renewed for as long as the command runs and the worker lives.
 
 example:
   netq work tasks --authkey-file key --results results -j 4 -- convert {} -resize 50% {}.small.png
@@ -56,6 +58,9 @@ example:
 
 /// For how long a worker waits for a hub that does not answer: over a weekend.
 const PATIENCE: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// How long an item rests that no command can be run for: another worker may be of another kind.
+const REFUSED: Duration = Duration::from_secs(2);
 
 /// What all workers share.
 struct Work {
@@ -72,6 +77,8 @@ struct Work {
     ended: AtomicU64,
     /// How many of them failed.
     failed: AtomicU64,
+    /// For how many items none was run.
+    refused: AtomicU64,
 }
 
 /// Runs the command.
@@ -132,17 +139,21 @@ fn parse(mut args: Args) -> Result<Work, Failure> {
     let program =
         Program::find(command).map_err(|why| Failure::usage(format!("cannot run the command: {why}")))?;
     let stop = AtomicBool::new(false);
-    let [ended, failed] = [0, 0].map(AtomicU64::new);
-    Ok(Work { access, tasks, results, workers, idle_exit, keep_going, program, stop, ended, failed })
+    let [ended, failed, refused] = [0, 0, 0].map(AtomicU64::new);
+    Ok(Work { access, tasks, results, workers, idle_exit, keep_going, program, stop, ended, failed, refused })
 }
 
 impl Work {
     /// What is said at the end: nothing, unless commands failed.
     fn summary(&self) -> Result<(), Failure> {
-        let [ended, failed] = [&self.ended, &self.failed].map(|count| count.load(Ordering::Relaxed));
-        match failed {
-            0 => Ok(()),
-            _ => Err(Failure::failed(format!("{failed} of {ended} commands failed"))),
+        let counts = [&self.ended, &self.failed, &self.refused];
+        let [ended, failed, refused] = counts.map(|count| count.load(Ordering::Relaxed));
+        match (failed, refused) {
+            (0, 0) => Ok(()),
+            (_, 0) => Err(Failure::failed(format!("{failed} of {ended} commands failed"))),
+            _ => Err(Failure::failed(format!(
+                "{failed} of {ended} commands failed, and {refused} times none was run for an item"
+            ))),
         }
     }
 }
@@ -198,10 +209,11 @@ impl<'w> Worker<'w> {
         let outcome = match work.program.run(&loan.item) {
             Ok(outcome) => outcome,
             // Nothing was tried, and another machine may have what is missing here.
-            Err(why) => {
+            Err(NotRun::Here(why)) => {
                 self.tasks.give_back(vec![loan]);
                 return Err(Failure::failed(why));
             }
+            Err(NotRun::Item) => return self.refuse(loan),
         };
         let (item, failed) = (&loan.item, outcome.status != 0);
         work.ended.fetch_add(1, Ordering::Relaxed);
@@ -226,6 +238,25 @@ impl<'w> Worker<'w> {
             true => Err(Failure::failed(format!("{failure}: stopping, as there is no --keep-going"))),
             false => Ok(()),
         }
+    }
+}
+
+impl Worker<'_> {
+    /// Gives back an item that no command can be run for.
+    fn refuse(&mut self, loan: Loan) -> Result<(), Failure> {
+        let work = self.work;
+        work.refused.fetch_add(1, Ordering::Relaxed);
+        let failure = format!(
+            "'{}' was not run for {}, which cannot be an argument: it went back, or to the dead letters",
+            work.program.name(),
+            loan.item
+        );
+        self.tasks.failed(loan, REFUSED).map_err(|error| Failure::about(&failure, &error))?;
+        if !work.keep_going {
+            return Err(Failure::failed(failure));
+        }
+        out::note(&failure);
+        Ok(())
     }
 }
 

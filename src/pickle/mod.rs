@@ -41,6 +41,7 @@ mod opcode;
 mod parts;
 mod payload;
 mod stack;
+mod text;
 mod value;
 mod walk;
 

@@ -70,6 +70,26 @@ fn line_that_is_not_utf8_is_named_and_bytes_take_it() {
 }
 
 #[test]
+fn any_bytes_go_through_files() {
+    let hub = Hub::start(&["tasks"]);
+    let put = |words: &[&str], input: &[u8]| {
+        let mut put = Running::start(hub.command(words).stdin(Stdio::piped()));
+        put.write(input);
+        put.wait().ok();
+    };
+    let all: Vec<u8> = (0..=255).chain([b'\r', b'\n', 0]).collect();
+    put(&["put", "--raw", "tasks"], &all);
+    assert_eq!(hub.run(&["get", "--raw", "tasks"]).stdout, all);
+    put(&["put", "--raw", "tasks"], b"");
+    assert_eq!(hub.take("tasks"), Value::Bytes(vec![]));
+    let names = b"a\nb\0caf\xe9\0";
+    put(&["put", "--null", "--bytes", "tasks"], names);
+    assert_eq!(hub.run(&["get", "--null", "tasks", "-n2"]).stdout, names);
+    put(&["put", "--null", "tasks"], "a\nb\0é".as_bytes());
+    assert_eq!(hub.rest("tasks"), ["a\nb", "é"].map(Value::from));
+}
+
+#[test]
 fn item_cannot_forge_a_line_or_move_the_cursor() {
     let hub = Hub::start(&["tasks"]);
     // An object whose class is called like a line of output, and one that clears the screen.

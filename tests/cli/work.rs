@@ -4,9 +4,9 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use netq::Value;
+use netq::{Pickled, Value};
 
-use crate::support::{Directory, Hub, Running, entry, wait_for};
+use crate::support::{DEADLINE, Directory, Hub, Running, entry, wait_for};
 
 /// `netq work tasks OPTION... --results results -- COMMAND...`
 fn work(hub: &Hub, options: &[&str], command: &[&str]) -> Command {
@@ -165,6 +165,48 @@ fn item_that_is_no_text_is_passed_as_bytes_or_as_a_literal() {
     let [_, status, _, Value::Str(stderr)] = parts(&results[2]) else { panic!() };
     assert_eq!(status, 127.into());
     assert!(stderr.contains("cannot run 'printf' for this item"), "{stderr}");
+}
+
+#[test]
+fn object_that_cannot_be_an_argument_is_not_run_and_not_done() {
+    let job = || Pickled::from_pickle(b"cjobs\nJob\n)\x81.").unwrap();
+    let hub = Hub::start(&["tasks,redeliver,attempts=1", "plain", "results"]);
+    let tasks = hub.queue("tasks");
+    tasks.put(job()).unwrap();
+    tasks.put("text").unwrap();
+    let ended = Running::start(&mut work(&hub, &["--keep-going", "--idle-exit", "3"], &["echo"])).wait();
+    assert_eq!(ended.error(1), "netq: 0 of 1 commands failed, and 2 times none was run for an item");
+    let line = "netq: 'echo' was not run for <jobs.Job>, which cannot be an argument";
+    assert!(ended.stderr.starts_with(line), "{ended:?}");
+    assert_eq!(parts(&hub.rest("results")[0])[2], "text\n".into());
+    assert_eq!(hub.rest("tasks_dead"), [Value::Opaque(job())]);
+    // Where there are no dead letters it goes back, and whoever takes it stops.
+    hub.queue("plain").put(job()).unwrap();
+    let ended = hub.run(&["work", "plain", "--", "echo"]);
+    assert!(ended.error(1).starts_with(line), "{ended:?}");
+    assert_eq!(hub.queue("plain").get_timeout(DEADLINE).unwrap(), Value::Opaque(job()));
+}
+
+#[test]
+fn script_without_an_interpreter_is_the_shell_s_and_other_files_stop_the_worker() {
+    let hub = hub_with(&["it's"]);
+    let directory = Directory::new("script");
+    let script = |name: &str, text: &[u8]| {
+        let path = directory.file(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let path = script("-x", b"echo \"$0: $1\"\n");
+    Running::start(&mut work(&hub, &["--idle-exit", "0.1"], &[&path])).wait().ok();
+    assert_eq!(parts(&hub.take("results"))[2], format!("{path}: it's\n").into());
+    // As a program for another kind of machine.
+    let path = script("other", b"\x7fELF\0\0");
+    hub.queue("tasks").put("item").unwrap();
+    let ended = Running::start(&mut work(&hub, &[], &[&path])).wait();
+    assert!(ended.error(1).ends_with("it is neither a program for this kind of machine nor a script"));
+    wait_for("its return", || (hub.figure("tasks", "out") == 0).then_some(()));
+    assert_eq!(hub.rest("tasks"), ["item".into()]);
 }
 
 #[test]

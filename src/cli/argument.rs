@@ -1,0 +1,60 @@
+//! Items as words of a command line, and as bytes.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use netq::{Pickled, Value};
+
+/// The item as a word: a text, bytes or a path as they are, other plain data as a Python literal. `None` for what is
+/// none of these: a command that got the name of its type instead would do something, but not what was meant.
+pub fn word(item: &Value) -> Option<OsString> {
+    match item {
+        Value::Opaque(object) => match object.text_bytes() {
+            Some(bytes) => raw(bytes.into()),
+            None => path(object),
+        },
+        _ => match bytes(item) {
+            Some(bytes) => raw(bytes),
+            None => Some(item.to_string().into()),
+        },
+    }
+}
+
+/// The bytes of a text, as in a file's name, or of bytes.
+pub fn bytes(item: &Value) -> Option<Cow<'_, [u8]>> {
+    match item {
+        Value::Str(text) => Some(text.as_bytes().into()),
+        Value::Bytes(bytes) => Some(bytes.into()),
+        Value::Opaque(object) => object.text_bytes().map(Cow::from),
+        _ => None,
+    }
+}
+
+/// A `pathlib` path, which pickles as its class and its parts.
+fn path(object: &Pickled) -> Option<OsString> {
+    let instance = object.decode_instance()?;
+    let is_path = matches!(instance.module.as_str(), "pathlib" | "pathlib._local")
+        && matches!(instance.name.as_str(), "Path" | "PosixPath" | "PurePosixPath");
+    if !is_path {
+        return None;
+    }
+    let mut path = PathBuf::new();
+    for part in &instance.args {
+        path.push(raw(bytes(part)?)?);
+    }
+    // Python's empty path is this directory.
+    Some(if path.as_os_str().is_empty() { ".".into() } else { path.into() })
+}
+
+#[cfg(unix)]
+fn raw(bytes: Cow<'_, [u8]>) -> Option<OsString> {
+    use std::os::unix::ffi::OsStringExt;
+    Some(OsString::from_vec(bytes.into_owned()))
+}
+
+/// Elsewhere words are not made of bytes.
+#[cfg(not(unix))]
+fn raw(bytes: Cow<'_, [u8]>) -> Option<OsString> {
+    String::from_utf8(bytes.into_owned()).ok().map(Into::into)
+}
