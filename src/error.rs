@@ -8,6 +8,7 @@ use crate::message::Exception;
 
 /// Why a call failed. `Display` says what happened and, where somebody can, what to do.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// No item came in time. Python's `queue.Empty`.
     Empty,
@@ -49,6 +50,14 @@ pub enum Error {
     },
     /// The peer sent what no manager sends.
     Protocol(String),
+    /// What a connection had, such as an item that was got, has gone back: the connection has ended, or the hub was
+    /// restarted. Nothing was done.
+    Stale,
+    /// The object does not have this method, which is netq's own: it is on a manager that is not netq's.
+    Unsupported {
+        /// The method.
+        method: String,
+    },
     /// The manager's server runs already. Python's `ProcessError`.
     AlreadyStarted,
 }
@@ -92,6 +101,13 @@ impl fmt::Display for Error {
                 write!(f, "the connection broke during {method}(), which may have been carried out: {source}")
             }
             Self::Protocol(what) => write!(f, "not a manager's reply: {what}"),
+            Self::Stale => f.write_str(
+                "the connection that got the item has ended, or the hub was restarted: the item is not this client's any \
+                 more",
+            ),
+            Self::Unsupported { method } => {
+                write!(f, "the object has no method {method}(), which only a netq hub has")
+            }
             Self::AlreadyStarted => f.write_str("this manager's server has been started already"),
         }
     }

@@ -75,7 +75,7 @@ pub use error::Error;
 pub use manager::{BaseManager, Options, Server, Stopper};
 pub use message::{Argument, Call, Caller, Exception, Token};
 pub use pickle::{Pickled, Value};
-pub use proxy::{Proxy, QueueProxy, Retry};
+pub use proxy::{Delivery, Proxy, QueueProxy, Retry};
 pub use queue::BoundedQueue;
 pub use shared::{Answer, DeadLetters, Handover, KINDS, Kind, QueueOptions, Redelivery, Shared, SharedQueue};
 #[cfg(feature = "status")]

@@ -3,6 +3,7 @@
 //! What a connection has, such as a lock, or an item that is not done yet, is the thread's that got it; and a thread
 //! that waits for a reply holds up no other.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -20,9 +21,21 @@ pub(super) struct Line {
     thread: Weak<()>,
     /// Made for the first call.
     pub connection: Option<Connection>,
+    /// How many items were got by this connection, and not reported done.
+    pub got: usize,
+    /// The same of connections that have ended. A report would be about another item now.
+    pub stale: usize,
     /// When the last call began.
     pub used: Instant,
     pub walker: Walker,
+}
+
+impl Line {
+    /// Ends the connection.
+    pub(super) fn close(&mut self) {
+        self.connection = None;
+        self.stale += mem::take(&mut self.got);
+    }
 }
 
 /// The lines that no thread is using at the moment.
@@ -42,10 +55,13 @@ impl Lines {
         let ended: Vec<_> = lines.extract_if(.., |line| line.thread.strong_count() == 0).collect();
         drop(lines);
         drop(ended);
-        Line { thread, connection: None, used: Instant::now(), walker: Walker::new() }
+        Line { thread, connection: None, got: 0, stale: 0, used: Instant::now(), walker: Walker::new() }
     }
 
-    pub(super) fn give(&self, line: Line) {
+    pub(super) fn give(&self, mut line: Line) {
+        if line.connection.is_none() {
+            line.close();
+        }
         self.lock().push(line);
     }
 

@@ -1,10 +1,12 @@
 //! Proxies: objects of another process, whose methods are called over a connection.
 
+mod delivery;
 mod line;
 mod queue;
 mod remote;
 
 use std::fmt;
+use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +19,7 @@ use crate::message::{Reply, Token, encode_request};
 use crate::pickle::Value;
 use crate::shared::{Again, Kind};
 
+pub use delivery::Delivery;
 pub use queue::QueueProxy;
 pub(crate) use remote::Remote;
 pub use remote::Retry;
@@ -120,7 +123,66 @@ impl Proxy {
     /// As for [`call`](Self::call).
     pub fn call_with(&self, method: &str, args: &[Value], kwargs: &[(&str, Value)]) -> Result<Value, Error> {
         let request = self.request(method, args, kwargs);
-        match self.exchange(method, &request)? {
+        self.on_line(|line| self.exchange(line, method, &request, self.again(method)))
+            .and_then(|reply| self.value(method, reply))
+    }
+
+    /// As [`call`](Self::call) of a method of which the caller knows what it does to call it twice.
+    fn call_again(&self, method: &str, args: &[Value], again: Again) -> Result<Value, Error> {
+        let request = self.request(method, args, &[]);
+        let reply = self.on_line(|line| self.exchange(line, method, &request, again))?;
+        self.value(method, reply)
+    }
+
+    /// As [`call`](Self::call), for a caller that has this thread's line.
+    fn call_on(&self, line: &mut Line, method: &str, args: &[Value]) -> Result<Value, Error> {
+        let request = self.request(method, args, &[]);
+        let reply = self.exchange(line, method, &request, self.again(method))?;
+        self.value(method, reply)
+    }
+
+    /// Calls a method that reports on `count` items that this line's connection got. By another it would be about others.
+    fn report_on(&self, line: &mut Line, method: &str, args: &[Value], count: usize) -> Result<(), Error> {
+        if line.connection.as_ref().is_some_and(|connection| is_gone(connection.stream())) {
+            line.close();
+        }
+        if line.got < count && line.stale > 0 {
+            line.stale -= count.min(line.stale);
+            return Err(Error::Stale);
+        }
+        let request = self.request(method, args, &[]);
+        let reply = match line.got {
+            // Something else has got them: a proxy of another program, perhaps.
+            0 => self.exchange(line, method, &request, Again::Harm)?,
+            _ => self.exchange_once(line, &request).map_err(|failure| {
+                line.stale -= count.min(line.stale);
+                match failure {
+                    Failure::NotSent(_) => Error::Stale,
+                    failure => failure.into_error(method),
+                }
+            })?,
+        };
+        self.value(method, reply)?;
+        line.got = line.got.saturating_sub(count);
+        Ok(())
+    }
+
+    /// Calls a method whose result does not matter, if that takes no new attempts to reach the server.
+    fn tell(&self, method: &str, args: &[Value]) {
+        let request = self.request(method, args, &[]);
+        self.on_line(|line| {
+            if line.connection.is_none() {
+                line.connection = self.object.remote.connect_and_accept().ok();
+            }
+            if line.connection.is_some() {
+                let _ = self.exchange_once(line, &request);
+            }
+        });
+    }
+
+    /// What a method has returned.
+    fn value(&self, method: &str, reply: Reply) -> Result<Value, Error> {
+        match reply {
             Reply::Return(value) => Ok(value),
             Reply::Proxy(_, token) => {
                 // Nobody will use it: give back the reference that comes with it.
@@ -137,7 +199,8 @@ impl Proxy {
     /// As for [`call`](Self::call); [`Error::Protocol`] if the method returns a value after all.
     pub fn call_for_proxy(&self, method: &str, args: &[Value]) -> Result<Self, Error> {
         let request = self.request(method, args, &[]);
-        match self.exchange(method, &request)? {
+        let reply = self.on_line(|line| self.exchange(line, method, &request, self.again(method)))?;
+        match reply {
             Reply::Proxy(exposed, token) => Ok(Self::new(self.object.remote.clone(), token, exposed)),
             Reply::Return(_) => Err(Error::Protocol(format!("{method}() returns a value: use call"))),
             other => Err(into_error(other)),
@@ -152,7 +215,8 @@ impl Proxy {
         calls: impl Iterator<Item = [Value; N]>,
     ) -> Result<usize, Error> {
         self.on_line(|line| {
-            let mut connection = self.live_connection(line)?;
+            self.enliven(line)?;
+            let Some(mut connection) = line.connection.take() else { return Ok(0) };
             let mut calls = calls.map(|args| self.request(method, &args, &[]));
             let (mut sent, mut answered, mut failure) = (0, 0, None);
             loop {
@@ -192,36 +256,52 @@ impl Proxy {
     }
 
     /// One request, one reply; over a new connection if the old one broke and that does no harm.
-    fn exchange(&self, method: &str, request: &[u8]) -> Result<Reply, Error> {
-        self.on_line(|line| {
-            let mut connection = self.live_connection(line)?;
-            loop {
-                match exchange(&mut connection, &mut line.walker, request) {
-                    Ok(reply) => {
-                        line.connection = Some(connection);
-                        return Ok(reply);
-                    }
-                    Err(Failure::NotSent(cause)) if self.survives() => connection = self.reconnect(&cause)?,
-                    Err(Failure::NoReply(cause)) if self.survives() && self.may_repeat(method) => {
-                        connection = self.reconnect(&cause)?;
-                    }
-                    Err(failure) => return Err(failure.into_error(method)),
+    fn exchange(&self, line: &mut Line, method: &str, request: &[u8], again: Again) -> Result<Reply, Error> {
+        let may_repeat = match again {
+            Again::NoHarm => true,
+            Again::PutTwice => self.object.remote.retry.repeat_puts,
+            Again::Harm => false,
+        };
+        self.enliven(line)?;
+        loop {
+            match self.exchange_once(line, request) {
+                Ok(reply) => return Ok(reply),
+                Err(Failure::NotSent(cause)) if self.survives() => self.reconnect(line, &cause)?,
+                Err(Failure::NoReply(cause)) if self.survives() && may_repeat => {
+                    self.reconnect(line, &cause)?
                 }
+                Err(failure) => return Err(failure.into_error(method)),
             }
-        })
+        }
     }
 
-    /// The connection for the next call, which the caller puts back when the call has gone well.
-    fn live_connection(&self, line: &mut Line) -> Result<Connection, Error> {
+    /// One request, one reply, over the connection that is there. A failure ends it.
+    fn exchange_once(&self, line: &mut Line, request: &[u8]) -> Result<Reply, Failure> {
+        let Some(connection) = &mut line.connection else {
+            return Err(Failure::NotSent(io::ErrorKind::NotConnected.into()));
+        };
+        let reply = exchange(connection, &mut line.walker, request);
+        if reply.is_err() {
+            line.close();
+        }
+        reply
+    }
+
+    /// Makes sure of a connection for the next call.
+    fn enliven(&self, line: &mut Line) -> Result<(), Error> {
         let now = Instant::now();
         let unused = now.duration_since(mem::replace(&mut line.used, now));
-        match line.connection.take() {
+        match &line.connection {
             // A hub that was restarted has closed this: seen before the request is sent, that costs nothing.
             Some(connection) if unused > FRESH && is_gone(connection.stream()) => {
-                self.reconnect(&"it closed the connection")
+                line.close();
+                self.reconnect(line, &"it closed the connection")
             }
-            Some(connection) => Ok(connection),
-            None => self.connect(),
+            Some(_) => Ok(()),
+            None => {
+                line.connection = Some(self.connect()?);
+                Ok(())
+            }
         }
     }
 
@@ -234,11 +314,12 @@ impl Proxy {
         }
     }
 
-    fn reconnect(&self, cause: &dyn fmt::Display) -> Result<Connection, Error> {
-        if !self.survives() {
-            return self.object.remote.connect_and_accept();
-        }
-        self.object.remote.reconnect(cause)
+    fn reconnect(&self, line: &mut Line, cause: &dyn fmt::Display) -> Result<(), Error> {
+        let remote = &self.object.remote;
+        let connection =
+            if self.survives() { remote.reconnect(cause)? } else { remote.connect_and_accept()? };
+        line.connection = Some(connection);
+        Ok(())
     }
 
     /// Whether the object is still the same one after its server was restarted, and worth waiting for.
@@ -246,13 +327,10 @@ impl Proxy {
         self.object.token.is_lasting() && !self.object.remote.retry.patience.is_zero()
     }
 
-    fn may_repeat(&self, method: &str) -> bool {
-        match Kind::of(&self.object.exposed).map(|kind| kind.again(method)) {
-            Some(Again::NoHarm) => true,
-            Some(Again::PutTwice) => self.object.remote.retry.repeat_puts,
-            // An object of somebody's own may do anything, whatever its methods are called.
-            Some(Again::Harm) | None => false,
-        }
+    /// What it does to call a method again.
+    fn again(&self, method: &str) -> Again {
+        // An object of somebody's own may do anything, whatever its methods are called.
+        Kind::of(&self.object.exposed).map_or(Again::Harm, |kind| kind.again(method))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::pickle::{Pickled, Value};
 use crate::proxy::Proxy;
+use crate::proxy::delivery::parts;
 
 /// A batch of [`QueueProxy::put_all`] ends at this many items or bytes: by then an exchange costs little
 /// beside its items.
@@ -133,7 +134,7 @@ impl QueueProxy {
     /// # Errors
     /// As for [`Proxy::call`].
     pub fn get(&self) -> Result<Value, Error> {
-        self.proxy.call("get", &[])
+        self.get_one(&[])
     }
 
     /// Takes the first item, waiting at most `timeout`. Python's `get(timeout=seconds)`.
@@ -141,7 +142,7 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Empty`] when the time is over; otherwise as for [`Proxy::call`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<Value, Error> {
-        self.proxy.call("get", &[true.into(), timeout.as_secs_f64().into()])
+        self.get_one(&[true.into(), timeout.as_secs_f64().into()])
     }
 
     /// Takes the first item if there is one now. Python's `get_nowait()`.
@@ -149,7 +150,15 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Empty`] if there is none; otherwise as for [`Proxy::call`].
     pub fn try_get(&self) -> Result<Value, Error> {
-        self.proxy.call("get", &[false.into()])
+        self.get_one(&[false.into()])
+    }
+
+    fn get_one(&self, args: &[Value]) -> Result<Value, Error> {
+        self.proxy.on_line(|line| {
+            let item = self.proxy.call_on(line, "get", args)?;
+            line.got += 1;
+            Ok(item)
+        })
     }
 
     /// Waits for one item, at most `timeout` (`None` is for ever), and takes what is there, up to
@@ -160,15 +169,12 @@ impl QueueProxy {
     /// [`Error::Empty`] when the time is over; otherwise as for [`Proxy::call`].
     pub fn get_many(&self, max_items: usize, timeout: Option<Duration>) -> Result<Vec<Value>, Error> {
         let args = [max_items.into(), true.into(), seconds(timeout)];
-        match self.proxy.call("get_many", &args)? {
-            Value::List(items) => Ok(items),
-            // Some item is opaque, and so their list is; the others are not.
-            Value::Opaque(list) => match list.elements() {
-                Some(items) => Ok(items.iter().map(Pickled::decode).collect()),
-                None => Err(unexpected("a list", &Value::Opaque(list))),
-            },
-            other => Err(unexpected("a list", &other)),
-        }
+        self.proxy.on_line(|line| {
+            let list = self.proxy.call_on(line, "get_many", &args)?;
+            let items = parts(list).map_err(|other| unexpected("a list", &other))?;
+            line.got += items.len();
+            Ok(items)
+        })
     }
 
     /// How many items are in the queue now. Python's `qsize()`.
@@ -197,10 +203,14 @@ impl QueueProxy {
 
     /// Tells the queue that the work on an item that was taken is done. Python's `task_done()`.
     ///
+    /// Which one, the queue knows by the connection: it is about this thread's latest [`get`](Self::get) by this clone.
+    /// To say which, [`take`](Self::take) it.
+    ///
     /// # Errors
-    /// [`Error::Raised`] with a `ValueError` if more were done than put; otherwise as for [`Proxy::call`].
+    /// [`Error::Stale`] if the connection that got the item has ended: this would be about another one. [`Error::Raised`]
+    /// with a `ValueError` if more were done than put; otherwise as for [`Proxy::call`].
     pub fn task_done(&self) -> Result<(), Error> {
-        self.proxy.call("task_done", &[]).map(drop)
+        self.tasks_done(&[], 1)
     }
 
     /// As [`task_done`](Self::task_done) for several items, in one exchange and all or none. netq's own; to a
@@ -210,9 +220,13 @@ impl QueueProxy {
     /// As for [`task_done`](Self::task_done).
     pub fn task_done_many(&self, count: usize) -> Result<(), Error> {
         if self.exposes("redelivers") {
-            return self.proxy.call("task_done", &[count.into()]).map(drop);
+            return self.tasks_done(&[count.into()], count);
         }
         (0..count).try_for_each(|_| self.task_done())
+    }
+
+    fn tasks_done(&self, args: &[Value], count: usize) -> Result<(), Error> {
+        self.proxy.on_line(|line| self.proxy.report_on(line, "task_done", args, count))
     }
 
     /// Whether the queue keeps what this proxy gets until it calls [`task_done`](Self::task_done), and
@@ -228,7 +242,7 @@ impl QueueProxy {
         truth(self.proxy.call("redelivers", &[])?)
     }
 
-    fn exposes(&self, method: &str) -> bool {
+    pub(super) fn exposes(&self, method: &str) -> bool {
         self.proxy.exposed().iter().any(|name| name == method)
     }
 
@@ -250,7 +264,7 @@ impl QueueProxy {
     }
 }
 
-fn seconds(timeout: Option<Duration>) -> Value {
+pub(super) fn seconds(timeout: Option<Duration>) -> Value {
     timeout.map(|timeout| timeout.as_secs_f64()).into()
 }
 
@@ -261,13 +275,13 @@ fn count(value: Value) -> Result<usize, Error> {
     }
 }
 
-fn truth(value: Value) -> Result<bool, Error> {
+pub(super) fn truth(value: Value) -> Result<bool, Error> {
     match value {
         Value::Bool(flag) => Ok(flag),
         other => Err(unexpected("a bool", &other)),
     }
 }
 
-fn unexpected(expected: &str, got: &Value) -> Error {
+pub(super) fn unexpected(expected: &str, got: &Value) -> Error {
     Error::Protocol(format!("expected {expected}, got {}", got.type_name()))
 }

@@ -3,7 +3,9 @@
 mod calls;
 mod delivery;
 mod limits;
+mod loans;
 mod manager;
+mod relay;
 
 use std::io::Write;
 use std::net::TcpStream;
