@@ -5,6 +5,7 @@ use std::io;
 
 use crate::pickle::{Pickled, Value};
 use crate::queue::Taken;
+use crate::shared::tag::Tag;
 
 /// What a method returns.
 ///
@@ -104,6 +105,12 @@ impl Answer {
 /// Payloads as one list.
 pub(super) fn list(items: &[Taken<Pickled>]) -> Value {
     Value::List(items.iter().map(|item| Value::Opaque(Pickled::clone(item))).collect())
+}
+
+/// Payloads as one list of pairs, each with its tag.
+pub(super) fn tagged(tags: &[Tag], payloads: Vec<Pickled>) -> Value {
+    let pair = |(tag, payload): (&Tag, _)| Value::Tuple(vec![tag.to_string().into(), Value::Opaque(payload)]);
+    Value::List(tags.iter().zip(payloads).map(pair).collect())
 }
 
 impl<T: Into<Value>> From<T> for Answer {

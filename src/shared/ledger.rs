@@ -240,10 +240,9 @@ impl Ledger {
         self.lock().latest(connection)?.items.front().copied()
     }
 
-    /// The tag, if this ledger has given it.
-    pub(super) fn check(&self, text: &str) -> Option<Tag> {
-        let tag: Tag = text.parse().ok()?;
-        (tag.run == self.run && tag.delivery < self.lock().deliveries).then_some(tag)
+    /// Whether this ledger has given such a tag.
+    pub(super) fn check(&self, tag: Tag) -> bool {
+        tag.run == self.run && tag.delivery < self.lock().deliveries
     }
 
     /// These items are done and gone for good, wherever they are: one whose lease has ended, and that waits again or

@@ -1,7 +1,8 @@
 //! The methods of a queue that are about items at clients: taking some on loan, and saying what became of them.
 
 use crate::message::{Argument, Call, Exception};
-use crate::pickle::{Pickled, Value};
+use crate::pickle::Value;
+use crate::shared::engine::Stopped;
 use crate::shared::queue::seconds;
 use crate::shared::tag::Tag;
 use crate::shared::{Answer, SharedQueue};
@@ -30,45 +31,22 @@ impl Tags {
 }
 
 impl SharedQueue {
-    /// As `get_many`, except that what it takes is never forgotten, not even by a plain queue, and that each item
-    /// comes with the tag of this delivery.
-    pub(super) fn lend(&self, call: &Call<'_>) -> Result<Answer, Exception> {
-        let items = self.take_many(call, false)?;
-        let payloads: Vec<_> = items.iter().map(|item| Pickled::clone(item)).collect();
-        let (tags, loan) = self.ledger.lend(call.caller().id(), items);
-        let pair =
-            |(tag, payload): (Tag, _)| Value::Tuple(vec![tag.to_string().into(), Value::Opaque(payload)]);
-        let pairs = tags.into_iter().zip(payloads).map(pair).collect();
-        Ok(Answer::delivering(Value::List(pairs), loan))
-    }
-
     pub(super) fn task_done(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         let (caller, argument) = (call.caller().id(), tag_argument(call, "count")?);
         if let Some(tags) = self.tags(call, argument)? {
-            let finished = self.ledger.finish(caller, tags.as_slice());
-            self.tasks_done(finished)?;
-            return Ok(tags.answer(finished));
+            return Ok(tags.answer(self.engine.finish(caller, tags.as_slice())?));
         }
         let count = usize::try_from(call.int(argument, 1)?)
             .map_err(|_| Exception::value_error("'count' must be a non-negative number"))?;
-        // A plain queue has forgotten what a `get` took: the rest is counted, as Python does.
-        let counted = match self.ledger.redelivers() {
-            true => 0,
-            false => count.saturating_sub(self.ledger.unfinished(caller)),
-        };
-        let finished = self.ledger.done(caller, count - counted).ok_or_else(|| {
-            Exception::value_error(
+        match self.engine.done(caller, count) {
+            Ok(()) => Ok(Value::None.into()),
+            Err(Stopped::TooManyDone) if self.engine.redelivers() => Err(Exception::value_error(
                 "task_done() called too many times: this connection's latest get() or get_many() has not so many \
                  unfinished items. This queue delivers again what is not done: call task_done() after each get(), \
                  in the thread that got the item; to take several first, use get_many()",
-            )
-        })?;
-        self.tasks_done(finished + counted)?;
-        Ok(Value::None.into())
-    }
-
-    fn tasks_done(&self, count: usize) -> Result<(), Exception> {
-        self.queue().task_done_many(count).map_err(|error| Exception::value_error(error.to_string()))
+            )),
+            Err(stopped) => Err(stopped.into()),
+        }
     }
 
     pub(super) fn task_failed(&self, call: &Call<'_>) -> Result<Answer, Exception> {
@@ -77,29 +55,28 @@ impl SharedQueue {
         let caller = call.caller().id();
         let tags = match self.tags(call, tag)? {
             Some(tags) => tags,
-            None => Tags::One(self.ledger.first(caller).ok_or_else(|| {
+            None => Tags::One(self.engine.first(caller).ok_or_else(|| {
                 Exception::value_error(
                     "task_failed() called too many times: this connection's latest get() has no unfinished item. \
                      A queue that does not redeliver knows only what was taken with lend()",
                 )
             })?),
         };
-        Ok(tags.answer(self.ledger.fail(caller, tags.as_slice(), delay)))
+        Ok(tags.answer(self.engine.fail(caller, tags.as_slice(), delay)?))
     }
 
     pub(super) fn give_back(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         let [tag] = call.bind(["tag"], 1)?;
         let tags = self.tags(call, tag)?.ok_or_else(|| Exception::type_error("give_back() needs a tag"))?;
-        Ok(tags.answer(self.ledger.give_back(call.caller().id(), tags.as_slice())))
+        Ok(tags.answer(self.engine.give_back(call.caller().id(), tags.as_slice())?))
     }
 
     pub(super) fn touch(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         let [tag] = call.bind(["tag"], 0)?;
-        // What has ended already is somebody else's.
-        self.expire();
+        let caller = call.caller().id();
         match self.tags(call, tag)? {
-            Some(tags) => Ok(tags.answer(self.ledger.touch(tags.as_slice()))),
-            None => Ok((self.ledger.touch_all(call.caller().id()) > 0).into()),
+            Some(tags) => Ok(tags.answer(self.engine.touch(caller, Some(tags.as_slice()))?)),
+            None => Ok((self.engine.touch(caller, None)? > 0).into()),
         }
     }
 
@@ -131,7 +108,7 @@ impl SharedQueue {
     }
 
     fn tag(&self, text: &str) -> Result<Tag, Exception> {
-        self.ledger.check(text).ok_or_else(|| {
+        text.parse().ok().filter(|&tag| self.engine.check(tag)).ok_or_else(|| {
             Exception::value_error(
                 "no such delivery: the tag is not of this queue, or from before the hub was started again, and then \
                  the item has been given back",

@@ -4,6 +4,8 @@
 //! another one could not use too. [`KINDS`] lists what a hub makes for who asks.
 
 mod answer;
+mod engine;
+mod in_memory;
 mod kind;
 mod ledger;
 mod lending;

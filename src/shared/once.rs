@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::message::{Argument, Call, Exception};
 use crate::pickle::Value;
+use crate::shared::engine::{Asked, Stopped};
 
 /// How many clients a queue remembers. The one that put longest ago is forgotten first.
 const CLIENTS: usize = 1024;
@@ -46,54 +47,42 @@ enum State {
 }
 
 /// What is left to do of a put.
-pub(super) enum Progress<'p> {
+pub(super) enum Progress<T = usize> {
     /// Nothing: it was done before, with so many items.
     Answered(usize),
-    /// All of it, or the rest; `None` if its client has not said which put it is.
-    ToDo(Option<Begun<'p>>),
+    /// What is not in the queue yet; by default, of a put of which so many items are.
+    ToDo(T),
 }
 
-/// A put that has begun. Dropped before it is [`answered`](Self::answered), it can be begun again.
-pub(super) struct Begun<'p> {
-    puts: &'p Puts,
-    client: String,
-    /// How many of its items are in the queue.
-    pub put: usize,
-    answered: bool,
+/// Which put it is: `once=(client, number)`.
+#[derive(Debug)]
+pub(super) struct Once {
+    pub client: String,
+    pub number: i64,
 }
 
 impl Puts {
-    /// Begins the put that a call's argument `once=(client, number)` names, or goes on with it.
-    pub(super) fn begin(
-        &self,
-        call: &Call<'_>,
-        once: Argument,
-        limit: Option<Duration>,
-    ) -> Result<Progress<'_>, Exception> {
-        let (client, number) = name(call, once)?;
+    /// Begins that put, or goes on with it.
+    pub(super) fn begin(&self, once: &Once, asked: Asked<'_>) -> Result<Progress, Stopped> {
+        let Once { client, number } = once;
         let begun = Instant::now();
         let mut clients = self.lock();
         loop {
-            let known = clients.iter().rposition(|latest| latest.client == client);
+            let known = clients.iter().rposition(|latest| latest.client == *client);
             let put = match known.map(|index| &clients[index]) {
                 Some(latest) if latest.state == State::Busy => {
                     // Whoever is at it learns within a moment that its client is gone.
-                    let left = limit.map_or(SLICE, |limit| limit.saturating_sub(begun.elapsed()).min(SLICE));
-                    if left.is_zero() || call.caller().is_gone() {
-                        return Err(Exception::full());
+                    let left =
+                        asked.limit.map_or(SLICE, |limit| limit.saturating_sub(begun.elapsed()).min(SLICE));
+                    if left.is_zero() || asked.by.is_gone() {
+                        return Err(Stopped::Full);
                     }
                     (clients, _) =
                         self.ended.wait_timeout(clients, left).unwrap_or_else(PoisonError::into_inner);
                     continue;
                 }
-                Some(latest) if number < latest.number => {
-                    return Err(Exception::value_error(format!(
-                        "put number {number} of this client comes after its number {}: it must number its puts in \
-                         the order in which it makes them, one at a time",
-                        latest.number
-                    )));
-                }
-                Some(latest) if number == latest.number => match latest.state {
+                Some(latest) if *number < latest.number => return Err(out_of_order(*number, latest.number)),
+                Some(latest) if *number == latest.number => match latest.state {
                     State::Answered => return Ok(Progress::Answered(latest.put)),
                     _ => latest.put,
                 },
@@ -108,9 +97,18 @@ impl Puts {
             {
                 clients.remove(idle);
             }
-            clients.push(Latest { client: client.clone(), number, put, state: State::Busy });
-            return Ok(Progress::ToDo(Some(Begun { puts: self, client, put, answered: false })));
+            clients.push(Latest { client: client.clone(), number: *number, put, state: State::Busy });
+            return Ok(Progress::ToDo(put));
         }
+    }
+
+    /// So many of its items are in the queue. If that is its answer, it is not to be done again.
+    pub(super) fn end(&self, once: &Once, put: usize, answered: bool) {
+        if let Some(latest) = self.lock().iter_mut().rfind(|latest| latest.client == once.client) {
+            latest.put = put;
+            latest.state = if answered { State::Answered } else { State::Open };
+        }
+        self.ended.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Latest>> {
@@ -118,35 +116,26 @@ impl Puts {
     }
 }
 
-impl Begun<'_> {
-    /// It has its answer: it is not to be done again.
-    pub(super) fn answered(mut self) {
-        self.answered = true;
-    }
-}
-
-impl Drop for Begun<'_> {
-    fn drop(&mut self) {
-        if let Some(latest) = self.puts.lock().iter_mut().rfind(|latest| latest.client == self.client) {
-            latest.put = self.put;
-            latest.state = if self.answered { State::Answered } else { State::Open };
+impl Once {
+    /// The put that a call's argument `once=(client, number)` names.
+    pub(super) fn named(call: &Call<'_>, once: Argument) -> Result<Self, Exception> {
+        // Not by its elements: given by name it lies too deep in the request for the walk to have noted them.
+        if let Value::Tuple(parts) | Value::List(parts) = call.small(once)?
+            && let [Value::Str(client), Value::Int(number)] = &parts[..]
+            && client.len() <= NAME
+        {
+            return Ok(Self { client: client.clone(), number: *number });
         }
-        self.puts.ended.notify_all();
+        Err(Exception::value_error(
+            "'once' must be a tuple of the client's name, a str of at most 64 bytes, and a number",
+        ))
     }
 }
 
-fn name(call: &Call<'_>, once: Argument) -> Result<(String, i64), Exception> {
-    let wrong = || {
-        Exception::value_error(
-            "'once' must be a tuple of the client's name, a str of at most 64 bytes, and a number",
-        )
-    };
-    // Not by its elements: given by name it lies too deep in the request for the walk to have noted them.
-    match call.small(once)? {
-        Value::Tuple(parts) | Value::List(parts) => match &parts[..] {
-            [Value::Str(client), Value::Int(number)] if client.len() <= NAME => Ok((client.clone(), *number)),
-            _ => Err(wrong()),
-        },
-        _ => Err(wrong()),
-    }
+/// A put whose number is lower than that of its client's latest one.
+pub(super) fn out_of_order(number: i64, latest: i64) -> Stopped {
+    Stopped::Failed(Exception::value_error(format!(
+        "put number {number} of this client comes after its number {latest}: it must number its puts in the order in \
+         which it makes them, one at a time"
+    )))
 }

@@ -1,16 +1,18 @@
 //! A queue that programs on many machines share: `queue.Queue`'s methods, called through proxies.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::message::{Argument, Call, Caller, Exception};
 use crate::pickle::{Pickled, Value};
-use crate::queue::{BoundedQueue, GetError, Limits, Packing, PutError, Taken, Wait};
+use crate::queue::{BoundedQueue, Limits, Packing, TooManyDone};
+use crate::shared::engine::{Asked, Engine, Stopped, Wish};
+use crate::shared::in_memory::InMemory;
 use crate::shared::kind::{Again, Kind};
-use crate::shared::ledger::Ledger;
-use crate::shared::once::{Begun, Progress, Puts};
-use crate::shared::{Answer, QueueOptions, Shared, answer};
+use crate::shared::once::{Once, Progress};
+use crate::shared::{Answer, QueueOptions, Shared};
 
 /// The methods of `queue.Queue` and `multiprocessing.Queue`, two for batches, and those about deliveries.
 const EXPOSED: &[&str] = &[
@@ -64,10 +66,9 @@ fn make(call: Call<'_>, max_bytes: Option<usize>) -> Result<Arc<dyn Shared>, Exc
     Ok(SharedQueue::with_options(QueueOptions { maxsize, max_bytes, redelivery: None }))
 }
 
-/// What one `get_many` takes at most, however much is asked for: its reply is built in memory, and what is in it
-/// is one client's alone. By then the exchange costs little beside its items.
+/// How many items one `get_many` takes at most, however many are asked for: what is in its reply is one client's
+/// alone. By then the exchange costs little beside its items.
 const GET_MANY_ITEMS: usize = 1024;
-const GET_MANY_BYTES: usize = 1 << 20;
 
 /// What `put_many` puts at a time, with one lock of the queue.
 const PUT_MANY_ITEMS: usize = 1024;
@@ -82,14 +83,9 @@ const PUT_MANY_ITEMS: usize = 1024;
 /// manager.get_server()?.serve_forever();
 /// # Ok::<(), netq::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct SharedQueue {
+    pub(super) engine: Box<dyn Engine>,
     queue: Arc<BoundedQueue<Pickled>>,
-    /// What clients have and are not done with, where the queue delivers at least once; and what they were lent.
-    pub(super) ledger: Arc<Ledger>,
-    puts: Puts,
-    maxsize: usize,
-    max_bytes: Option<usize>,
 }
 
 impl SharedQueue {
@@ -103,8 +99,8 @@ impl SharedQueue {
         let QueueOptions { maxsize, max_bytes, redelivery } = options;
         let limits = Limits { maxsize, max_weight: max_bytes, weigh: Pickled::memory };
         let queue = BoundedQueue::packed(limits, Packing { pack: Pickled::pack, unpack: Pickled::unpack });
-        let ledger = Arc::new(Ledger::new(Arc::clone(&queue), redelivery));
-        Arc::new(Self { queue, ledger, puts: Puts::default(), maxsize, max_bytes })
+        let engine = Box::new(InMemory::new(Arc::clone(&queue), redelivery));
+        Arc::new(Self { engine, queue })
     }
 
     /// The queue itself, for use in the process that serves it.
@@ -121,17 +117,16 @@ impl SharedQueue {
             false => bind_put(&call, item)?,
         };
         // Python looks at the timeout only where there is a bound.
-        let timeout = timeout.filter(|_| self.maxsize > 0 || self.max_bytes.is_some());
-        let limit = limit(&call, !nowait, block, timeout)?;
-        let begun = match self.begin(&call, once, limit)? {
+        let timeout = timeout.filter(|_| self.engine.has_bound());
+        let asked = Asked { by: call.caller(), limit: limit(&call, !nowait, block, timeout)? };
+        let begun = match self.begin(&call, once, asked)? {
             Progress::Answered(_) => return Ok(Value::None.into()),
             Progress::ToDo(begun) => begun,
         };
-        let caller = call.caller();
         // `bind` has made sure of the item.
         let item = item.ok_or_else(|| Exception::type_error("put() needs an item"))?;
         let payload = call.into_opaque(item)?;
-        self.queue.put(payload, wait(limit).while_alive(&|| !caller.is_gone())).map_err(put_error)?;
+        self.engine.put(payload, begun.as_ref().map(|begun| &begun.once), asked)?;
         if let Some(begun) = begun {
             begun.answered();
         }
@@ -140,8 +135,8 @@ impl SharedQueue {
 
     fn put_many(&self, call: Call<'_>) -> Result<Answer, Exception> {
         let [items, block, timeout, once] = bind_put(&call, "items")?;
-        let limit = limit(&call, true, block, timeout)?;
-        let mut begun = match self.begin(&call, once, limit)? {
+        let asked = Asked { by: call.caller(), limit: limit(&call, true, block, timeout)? };
+        let mut begun = match self.begin(&call, once, asked)? {
             Progress::Answered(put) => return Ok(put.into()),
             Progress::ToDo(begun) => begun,
         };
@@ -157,7 +152,7 @@ impl SharedQueue {
                 Box::new(items.into_iter().skip(already).map(Ok))
             }
         };
-        let put = self.put_all(items, limit, &call, &mut begun)?;
+        let put = self.put_all(items, asked, &mut begun)?;
         Ok((already + put).into())
     }
 
@@ -166,12 +161,16 @@ impl SharedQueue {
         &self,
         call: &Call<'_>,
         once: Option<Argument>,
-        limit: Option<Duration>,
-    ) -> Result<Progress<'_>, Exception> {
-        match once.filter(|&once| !call.is_none(once)) {
-            None => Ok(Progress::ToDo(None)),
-            Some(once) => self.puts.begin(call, once, limit),
-        }
+        asked: Asked<'_>,
+    ) -> Result<Progress<Option<Begun<'_>>>, Exception> {
+        let Some(once) = once.filter(|&once| !call.is_none(once)) else { return Ok(Progress::ToDo(None)) };
+        let once = Once::named(call, once)?;
+        Ok(match self.engine.begin(&once, asked)? {
+            Progress::Answered(put) => Progress::Answered(put),
+            Progress::ToDo(put) => {
+                Progress::ToDo(Some(Begun { engine: &*self.engine, once, put, answered: false }))
+            }
+        })
     }
 
     /// Puts items as long as it can, and says how many went in. What stops it later than at the first is left
@@ -179,17 +178,11 @@ impl SharedQueue {
     fn put_all(
         &self,
         mut items: Box<dyn Iterator<Item = Result<Pickled, Exception>> + '_>,
-        limit: Option<Duration>,
-        call: &Call<'_>,
+        asked: Asked<'_>,
         begun: &mut Option<Begun<'_>>,
     ) -> Result<usize, Exception> {
-        let alive = || !call.caller().is_gone();
         let since = Instant::now();
         let mut total = 0;
-        let mut put = |count: usize| {
-            total += count;
-            begun.iter_mut().for_each(|begun| begun.put += count);
-        };
         let stopped = loop {
             // Not all at once: others want to use the queue too, and a million items in pieces of their own
             // leave the heap in pieces.
@@ -198,18 +191,17 @@ impl SharedQueue {
                 Ok(some) => some,
                 Err(exception) => break Some(exception),
             };
-            let left = limit.map(|limit| limit.saturating_sub(since.elapsed()));
-            match self.queue.put_many(&mut some, wait(left).while_alive(&alive)) {
-                Ok(count) => put(count),
-                Err(stopped) => {
-                    put(stopped.put);
-                    match stopped.reason {
-                        PutError::Full(()) => break None,
-                        // Nobody gets this answer; the same put may come again by another connection.
-                        PutError::Gone(()) => return Err(Exception::full()),
-                        reason => break Some(put_error(reason)),
-                    }
-                }
+            let left = asked.limit.map(|limit| limit.saturating_sub(since.elapsed()));
+            let once = begun.as_ref().map(|begun| (&begun.once, begun.put));
+            let (put, stopped) = self.engine.put_many(&mut some, once, Asked { limit: left, ..asked });
+            total += put;
+            begun.iter_mut().for_each(|begun| begun.put += put);
+            match stopped {
+                None => {}
+                Some(Stopped::Full) => break None,
+                // Nobody gets this answer; the same put may come again by another connection.
+                Some(Stopped::Gone) => return Err(Exception::full()),
+                Some(stopped) => break Some(stopped.into()),
             }
         };
         if let Some(exception) = stopped.filter(|_| total == 0) {
@@ -225,86 +217,48 @@ impl SharedQueue {
             true => call.bind([], 0).map(|[]| [None, None])?,
             false => call.bind(["block", "timeout"], 0)?,
         };
-        let limit = limit(call, !nowait, block, timeout)?;
-        let taken = self.taking(call, |alive| self.queue.take(wait(limit).while_alive(alive)))?;
-        if !self.ledger.redelivers() {
-            return Ok(Answer::item(taken));
-        }
-        let payload = Value::Opaque(Pickled::clone(&taken));
-        Ok(Answer::delivering(payload, self.ledger.lend(call.caller().id(), vec![taken]).1))
+        let asked = Asked { by: call.caller(), limit: limit(call, !nowait, block, timeout)? };
+        Ok(self.engine.take(Wish::One, asked)?)
     }
 
-    fn get_many(&self, call: &Call<'_>) -> Result<Answer, Exception> {
-        let items = self.take_many(call, true)?;
-        if !self.ledger.redelivers() {
-            return Ok(Answer::items(items));
-        }
-        let list = answer::list(&items);
-        Ok(Answer::delivering(list, self.ledger.lend(call.caller().id(), items).1))
-    }
-
-    /// Several items, as a call's arguments ask for them; how many may have to be said.
+    /// Takes several items, as a call's arguments ask for them; how many may have to be said.
     pub(super) fn take_many(
         &self,
         call: &Call<'_>,
         says_how_many: bool,
-    ) -> Result<Vec<Taken<Pickled>>, Exception> {
+        wish: fn(usize) -> Wish,
+    ) -> Result<Answer, Exception> {
         let [max, block, timeout] =
             call.bind(["max_items", "block", "timeout"], usize::from(says_how_many))?;
         let max = usize::try_from(call.int(max, 1)?).ok().filter(|&max| max > 0);
         let max = max.ok_or_else(|| Exception::value_error("'max_items' must be a positive number"))?;
-        let limit = limit(call, true, block, timeout)?;
-        let max = max.min(GET_MANY_ITEMS);
-        self.taking(call, |alive| self.queue.take_many(max, GET_MANY_BYTES, wait(limit).while_alive(alive)))
-    }
-
-    /// Takes items for the caller, as long as it is there.
-    fn taking<T>(
-        &self,
-        call: &Call<'_>,
-        take: impl FnOnce(&dyn Fn() -> bool) -> Result<T, GetError>,
-    ) -> Result<T, Exception> {
-        self.expire();
-        take(&|| self.is_wanted(call)).map_err(get_error)
-    }
-
-    pub(super) fn expire(&self) {
-        self.ledger.expire();
-    }
-
-    /// Asked while a call waits: whether somebody still waits for its answer.
-    fn is_wanted(&self, call: &Call<'_>) -> bool {
-        self.expire();
-        !call.caller().is_gone()
+        let asked = Asked { by: call.caller(), limit: limit(call, true, block, timeout)? };
+        Ok(self.engine.take(wish(max.min(GET_MANY_ITEMS)), asked)?)
     }
 
     fn join(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         call.bind([], 0)?;
-        self.expire();
-        // The only way to give up is that nobody waits for the answer.
-        let _ = self.queue.join(Wait::forever().while_alive(&|| self.is_wanted(call)));
-        Ok(Value::None.into())
+        match self.engine.join(Asked { by: call.caller(), limit: None }) {
+            // Nobody waits for the answer.
+            Ok(()) | Err(Stopped::Gone) => Ok(Value::None.into()),
+            Err(stopped) => Err(stopped.into()),
+        }
     }
 
     fn shutdown(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         let [immediate] = call.bind(["immediate"], 0)?;
-        let immediate = call.truth(immediate, false);
-        self.queue.shutdown(immediate);
-        if immediate {
-            self.ledger.wake_all();
-        }
+        self.engine.shutdown(call.truth(immediate, false))?;
         Ok(Value::None.into())
     }
 
     fn look(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         call.bind([], 0)?;
-        self.expire();
         match call.method() {
-            "qsize" => Ok(self.queue.len().into()),
-            "empty" => Ok(self.queue.is_empty().into()),
-            "full" => Ok(self.queue.is_full().into()),
-            "redelivers" => Ok(self.ledger.redelivers().into()),
-            "lease" => Ok(self.ledger.lease().map(|lease| lease.as_secs_f64()).into()),
+            "qsize" => Ok(self.engine.len()?.into()),
+            "empty" => Ok((self.engine.len()? == 0).into()),
+            "full" => Ok(self.engine.is_full()?.into()),
+            "redelivers" => Ok(self.engine.redelivers().into()),
+            "lease" => Ok(self.engine.lease().map(|lease| lease.as_secs_f64()).into()),
             // `multiprocessing.Queue` has a feeder thread to close and to join; here there is none.
             "close" | "join_thread" | "cancel_join_thread" => Ok(Value::None.into()),
             _ => Err(call.unknown_method()),
@@ -322,8 +276,8 @@ impl Shared for SharedQueue {
             "put" | "put_nowait" => self.put(call),
             "get" | "get_nowait" => self.get(&call),
             "put_many" => self.put_many(call),
-            "get_many" => self.get_many(&call),
-            "lend" => self.lend(&call),
+            "get_many" => self.take_many(&call, true, Wish::Some),
+            "lend" => self.take_many(&call, false, Wish::Lent),
             "task_done" => self.task_done(&call),
             "task_failed" => self.task_failed(&call),
             "give_back" => self.give_back(&call),
@@ -335,36 +289,46 @@ impl Shared for SharedQueue {
     }
 
     fn describe(&self) -> String {
-        let stats = self.queue.stats();
-        format!("<netq.Queue len={} maxsize={}>", stats.len, stats.maxsize)
+        let len = self.engine.len().map_or_else(|_| "?".to_owned(), |len| len.to_string());
+        format!("<netq.Queue len={len} maxsize={}>", self.engine.maxsize())
     }
 
     fn disconnected(&self, caller: &Caller) -> Option<String> {
-        let count = self.ledger.ended(caller.id());
+        let count = self.engine.disconnected(caller.id());
         let items = if count == 1 { "item" } else { "items" };
         (count > 0).then(|| format!("left with {count} {items} for which it had not called task_done()"))
     }
 
     fn stats(&self) -> Vec<(&'static str, Value)> {
-        self.expire();
-        let stats = self.queue.stats();
-        vec![
-            ("length", stats.len.into()),
-            ("maxsize", stats.maxsize.into()),
-            ("bytes", stats.weight.into()),
-            ("max_bytes", stats.max_weight.into()),
-            ("redelivers", self.ledger.redelivers().into()),
-            ("lease", self.ledger.lease().map(|lease| lease.as_secs_f64()).into()),
-            ("attempts", self.ledger.attempts().map(i64::from).into()),
-            ("out", stats.out.into()),
-            ("resting", self.ledger.resting().into()),
-            ("puts", stats.puts.into()),
-            ("gets", stats.gets.into()),
-            ("returned", stats.returned.into()),
-            ("waiting_getters", stats.waiting_getters.into()),
-            ("waiting_putters", stats.waiting_putters.into()),
-            ("unfinished", stats.unfinished.into()),
-        ]
+        self.engine.stats()
+    }
+}
+
+impl fmt::Debug for SharedQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
+/// A numbered put that has begun. Dropped before it is [`answered`](Self::answered), it can be begun again.
+struct Begun<'q> {
+    engine: &'q dyn Engine,
+    once: Once,
+    /// How many of its items are in the queue.
+    put: usize,
+    answered: bool,
+}
+
+impl Begun<'_> {
+    /// It has its answer: it is not to be done again.
+    fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.engine.end(&self.once, self.put, self.answered);
     }
 }
 
@@ -409,24 +373,19 @@ pub(super) fn seconds(
     Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
 }
 
-fn wait(limit: Option<Duration>) -> Wait<'static> {
-    limit.map_or(Wait::forever(), Wait::at_most)
-}
-
-fn put_error<T>(error: PutError<T>) -> Exception {
-    match error {
-        // Nobody is there to see which exception a caller that is gone would get.
-        PutError::Full(_) | PutError::Gone(_) => Exception::full(),
-        PutError::ShutDown(_) => Exception::shut_down(),
-        PutError::TooLarge(_) => Exception::value_error(
-            "the item is larger than all the memory that this queue may use: see --memory",
-        ),
-    }
-}
-
-fn get_error(error: GetError) -> Exception {
-    match error {
-        GetError::Empty | GetError::Gone => Exception::empty(),
-        GetError::ShutDown => Exception::shut_down(),
+/// What a method raises that was stopped.
+impl From<Stopped> for Exception {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            // Nobody is there to see which exception a caller that is gone would get.
+            Stopped::Empty | Stopped::Gone => Self::empty(),
+            Stopped::Full => Self::full(),
+            Stopped::ShutDown => Self::shut_down(),
+            Stopped::TooLarge => Self::value_error(
+                "the item is larger than all the memory that this queue may use: see --memory",
+            ),
+            Stopped::TooManyDone => Self::value_error(TooManyDone.to_string()),
+            Stopped::Failed(exception) => exception,
+        }
     }
 }
