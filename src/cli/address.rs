@@ -13,7 +13,12 @@ const PORT: &str = "8001";
 pub fn parse(args: &mut Args) -> Result<String, Failure> {
     let text = args.text()?;
     complete(&text).ok_or_else(|| {
-        Failure::usage(format!("'{text}' is not an address: give HOST:PORT, such as {DEFAULT} or [::1]:8001"))
+        let why = match text.contains('/') {
+            true => "'{text}' is a path: netq speaks TCP, not through socket files, so",
+            false => "'{text}' is not an address:",
+        };
+        let why = why.replace("{text}", &text);
+        Failure::usage(format!("{why} give HOST:PORT, such as {DEFAULT} or [::1]:8001"))
     })
 }
 
@@ -29,7 +34,8 @@ fn complete(text: &str) -> Option<String> {
     };
     let bare_ipv6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
     let host = if host.is_empty() && !text.is_empty() { HOST } else { host };
-    (is_port(port) && !bare_ipv6 && !host.is_empty()).then(|| format!("{host}:{port}"))
+    let is_path = text.contains('/');
+    (is_port(port) && !bare_ipv6 && !host.is_empty() && !is_path).then(|| format!("{host}:{port}"))
 }
 
 #[cfg(test)]
@@ -53,7 +59,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", ":", "hub:", "hub:http", "hub:65536", "::1", "a:b:1"] {
+        for text in ["", ":", "hub:", "hub:http", "hub:65536", "::1", "a:b:1", "/run/netq", "./hub:1"] {
             assert_eq!(complete(text), None, "{text}");
         }
     }

@@ -20,12 +20,13 @@ netq get: take items from a queue and print each on a line
 
 usage: netq get [OPTION]... NAME
 
-Takes one item, waiting until there is one. A str is printed as it is, anything else as a Python literal, and
-an object that has none as its type's name in angle brackets: <__main__.Job>.
+Takes one item, waiting until there is one. A str is printed as it is (on a terminal without what would move
+the cursor), anything else as a Python literal, and an object that has none as its type's name in angle
+brackets: <__main__.Job>.
 
 options:
   -n COUNT              take COUNT items
-  --follow              go on until the queue is shut down
+  --follow              go on until the queue is shut down, or a hub of CPython's has ended
   --timeout S           give up when no item comes for S seconds (exit code 3); what came before is printed
   --repr                print a str as a Python literal too, so that every item is on one line
   --raw                 print a str and bytes as they are, with nothing behind them: what was put into a
@@ -107,7 +108,11 @@ fn take(tasks: &mut Lender, most: usize, get: &Get, stdout: &Stdout) -> Result<O
             Ok(loans) => return Ok(Some(loans)),
             Err(Error::Empty) => waited += slice,
             Err(Error::ShutDown) if get.count.is_none() => return Ok(None),
-            Err(error) => return Err(Failure::about(format_args!("'{}'", get.name), &error)),
+            Err(error) if get.count.is_none() && tasks.is_end(&error) => {
+                out::note("the hub has ended");
+                return Ok(None);
+            }
+            Err(error) => return Err(tasks.failure(&get.name, &error)),
         }
         if let Some(timeout) = get.timeout.filter(|&timeout| waited >= timeout) {
             let seconds = timeout.as_secs_f64();
@@ -157,7 +162,7 @@ fn parse(mut args: Args) -> Result<Get, Failure> {
 fn print(mut loans: Vec<Loan>, get: &Get, tasks: &mut Lender, stdout: &mut Stdout) -> Result<(), Failure> {
     let (mut text, mut ends) = (Vec::new(), Vec::new());
     for loan in &loans {
-        append(&mut text, &loan.item, get.form);
+        append(&mut text, &loan.item, get.form, stdout.is_terminal());
         ends.push(text.len());
     }
     let (written, failed) = match stdout.write(&text) {
@@ -185,13 +190,13 @@ fn print(mut loans: Vec<Loan>, get: &Get, tasks: &mut Lender, stdout: &mut Stdou
     Err(Failure::failed(format!("{why}: of what was taken, {back} went back to {place} '{name}'{lost}")))
 }
 
-fn append(text: &mut Vec<u8>, item: &Value, form: Form) {
+fn append(text: &mut Vec<u8>, item: &Value, form: Form, terminal: bool) {
     let bytes = match (item, form) {
         (_, Form::Literals) | (Value::Bytes(_), Form::Lines) => None,
         _ => argument::bytes(item),
     };
     match bytes {
-        Some(bytes) => text.extend_from_slice(&bytes),
+        Some(bytes) => text.extend_from_slice(&out::shown(&bytes, terminal)),
         // What is text in it is quoted already, but names of types are as their sender chose them.
         None => text.extend_from_slice(out::escaped(&item.to_string()).as_bytes()),
     }
@@ -222,7 +227,7 @@ mod tests {
         let printed = |item: Value| {
             [Form::Lines, Form::Literals, Form::Raw(b"\0")].map(|form| {
                 let mut text = Vec::new();
-                append(&mut text, &item, form);
+                append(&mut text, &item, form, false);
                 text
             })
         };

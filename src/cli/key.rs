@@ -14,8 +14,8 @@ pub const VARIABLE: &str = "NETQ_AUTHKEY";
 macro_rules! key_help {
     () => {
         concat!(
-            "  --authkey-file FILE   the file that holds the hub's key (without the newline at its end); otherwise\n",
-            "                        it is taken from the environment variable NETQ_AUTHKEY\n",
+            "  --authkey-file FILE   the file that holds the hub's key: all of it but one line's end at its end;\n",
+            "                        otherwise it is taken from the environment variable NETQ_AUTHKEY\n",
             "  --authkey KEY         the key itself; other users of the machine can see it in the process list\n",
         )
     };
@@ -59,11 +59,25 @@ impl KeyOptions {
             let mut bytes = std::fs::read(file).map_err(|error| {
                 Failure::failed(format!("cannot read the key from '{shown}': {error}: {HOW_TO_MAKE}"))
             })?;
-            // Editors and base64 end a file with a newline that nobody means to be part of the key.
-            while bytes.last().is_some_and(|byte| b"\r\n".contains(byte)) {
-                bytes.pop();
+            if others_can_read(file) {
+                out::note(&format!(
+                    "every user of this machine can read the key in '{shown}': chmod 600 '{shown}'"
+                ));
             }
-            let python = format!("open({}, 'rb').read().rstrip(b'\\r\\n')", python_text(&shown.to_string()));
+            // Editors and base64 end a file with a newline that nobody means to be part of the key. Only one: a key
+            // that ends in one, as any Python bytes may, can be given too.
+            for end in [b'\n', b'\r'] {
+                let cut = bytes.last() == Some(&end);
+                bytes.truncate(bytes.len() - usize::from(cut));
+                if !cut {
+                    break;
+                }
+            }
+            let read = format!("open({}, 'rb').read()", python_text(&shown.to_string()));
+            let python = match bytes.last() {
+                Some(b'\r' | b'\n') => format!("re.sub(b'\\r?\\n\\\\Z', b'', {read})"),
+                _ => format!("{read}.rstrip(b'\\r\\n')"),
+            };
             return not_empty(bytes, python, &format!("'{shown}'"));
         }
         if let Some(key) = variable {
@@ -81,6 +95,18 @@ impl KeyOptions {
             None => Err(Failure::usage(format!("no key: {HOW_TO_MAKE}"))),
         }
     }
+}
+
+/// Whether it is not only the owner's and a group's.
+#[cfg(unix)]
+fn others_can_read(file: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(file).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn others_can_read(_: &std::path::Path) -> bool {
+    false
 }
 
 const HOW_TO_MAKE: &str = "make one with `(umask 077; head -c 32 /dev/urandom | base64 > key)` and give every \
@@ -115,6 +141,21 @@ mod tests {
             let key = options.find_with(Some("other".into())).unwrap();
             assert_eq!(key.bytes, b"secret");
             assert!(key.python.starts_with("open('"), "{}", key.python);
+            std::fs::remove_file(options.file.unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_key() {
+        for (name, content, expected) in [
+            ("newline", &b"key\n\n"[..], &b"key\n"[..]),
+            ("dos-newline", b"key\r\n\r\n", b"key\r\n"),
+            ("return", b"key\r", b"key\r"),
+            ("space", b" key \t\n", b" key \t"),
+            ("only", b"\n\n", b"\n"),
+        ] {
+            let options = file(name, content);
+            assert_eq!(options.find_with(None).unwrap().bytes, expected, "{name}");
             std::fs::remove_file(options.file.unwrap()).unwrap();
         }
     }

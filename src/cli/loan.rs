@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use netq::{Error, QueueProxy, Value};
 
+use super::failure::Failure;
 use super::lease::Leases;
 
 /// For how long at most to wait for an item before looking whether to go on at all. Who waits without an end and
@@ -92,6 +93,25 @@ impl Lender {
         self.release(std::slice::from_ref(&loan));
         let args = [loan.tag.into(), delay.as_secs_f64().into()];
         self.queue.proxy().call("task_failed", &args).map(drop)
+    }
+
+    /// Whether an error of [`take`](Self::take) is the usual end of a manager of CPython's: its program has ended, and
+    /// its queues with it.
+    pub fn is_end(&self, error: &Error) -> bool {
+        !self.lends && matches!(error, Error::Lost { .. } | Error::Connect { .. })
+    }
+
+    /// What an error of [`take`](Self::take) means to who waits for items of that queue.
+    pub fn failure(&self, name: &str, error: &Error) -> Failure {
+        match error {
+            Error::Lost { source, .. } if self.lends => Failure::failed(format!(
+                "lost the hub ({source}) while waiting for an item of '{name}': nothing was taken"
+            )),
+            error if self.is_end(error) => {
+                Failure::failed(format!("the hub has ended while this waited for an item of '{name}'"))
+            }
+            error => Failure::about(format_args!("'{name}'"), error),
+        }
     }
 
     fn report(&mut self, method: &str, loans: &[Loan]) -> Result<Value, Error> {

@@ -1,6 +1,7 @@
 //! Printing. The macros of the standard library panic when nobody reads what they print, and `netq get q |
 //! head` is a usual thing to say; here that is an error like any other.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -38,12 +39,31 @@ pub fn escaped(text: &str) -> String {
     safe
 }
 
+/// As [`escaped`], for a text of several lines, with tabs.
+pub fn escaped_lines(text: &str) -> String {
+    text.split_inclusive(['\n', '\t'])
+        .map(|part| match part.strip_suffix(['\n', '\t']) {
+            Some(line) => escaped(line) + &part[line.len()..],
+            None => escaped(part),
+        })
+        .collect()
+}
+
 /// Says what went wrong, if there is anybody to tell; the code is for the shell.
 pub fn report(failure: &Failure) -> ExitCode {
     if !failure.message().is_empty() {
         note(failure.message());
     }
     failure.code().into()
+}
+
+/// What programs and other clients have written, as it is where a program reads it, and without what would move the
+/// cursor where a terminal shows it.
+pub fn shown(bytes: &[u8], terminal: bool) -> Cow<'_, [u8]> {
+    match terminal {
+        true => escaped_lines(&String::from_utf8_lossy(bytes)).into_bytes().into(),
+        false => bytes.into(),
+    }
 }
 
 /// Writes to standard error.
@@ -59,6 +79,8 @@ mod tests {
     #[test]
     fn text_of_the_other_side_stays_in_its_line() {
         let forged = "é'\\\n\x1b[2J\r\u{9b}A\u{202e}\u{2028}";
+        assert_eq!(escaped_lines(forged), "é'\\\n\\u{1b}[2J\\r\\u{9b}A\\u{202e}\\u{2028}");
+        assert_eq!(escaped_lines("a\tb\n\n"), "a\tb\n\n");
         assert_eq!(escaped(forged), r"é'\\n\u{1b}[2J\r\u{9b}A\u{202e}\u{2028}");
     }
 }

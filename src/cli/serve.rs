@@ -105,6 +105,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
             "the key is shorter than {SHORT_KEY} bytes, and {address} can be reached from elsewhere: use a longer one"
         ));
     }
+    if let Some(warning) = init_warning(std::process::id()) {
+        out::note(warning);
+    }
     // Who started the hub may read the first line and no more: that is no reason to stop.
     let _ =
         out::write(announcement(address, &(serve.plan.describe() + &facts), &serve.plan, &key).as_bytes());
@@ -165,6 +168,15 @@ fn status_page(_: &str, _: &netq::Server) -> Result<(String, Page), Failure> {
     Err(Failure::usage("--status needs a netq with the feature 'status': build it with --features status"))
 }
 
+/// What to say if nothing but SIGKILL would end this process: as the first one of a container it gets no signals but
+/// those that it handles, and it handles none.
+fn init_warning(process: u32) -> Option<&'static str> {
+    (process == 1).then_some(
+        "this is process 1 of its container, which SIGTERM and Ctrl-C do not reach: start the container with --init, \
+         or stop the hub with netq shutdown",
+    )
+}
+
 /// Whether somebody elsewhere may find the key by trying.
 fn is_weak(key: &Key, address: SocketAddr) -> bool {
     key.bytes.len() < SHORT_KEY && !address.ip().is_loopback()
@@ -177,7 +189,9 @@ fn announcement(address: SocketAddr, facts: &str, plan: &Plan, key: &Key) -> Str
     // A hub that listens on all addresses is at none of them in particular.
     let host = if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
     let elsewhere = if ip.is_unspecified() { "  # elsewhere: this machine's name" } else { "" };
-    let import_os = if key.python.contains("os.") { "import os\n" } else { "" };
+    let import_os = ["os.", "re."].into_iter().find(|name| key.python.starts_with(name));
+    let import_os =
+        import_os.map_or(String::new(), |name| format!("import {}\n", name.trim_end_matches('.')));
     let register: String = plan.names().map(|name| format!("QueueManager.register('{name}')\n")).collect();
     // `parse` has made sure that there is a queue.
     let first = plan.names().next().unwrap_or_default();
@@ -246,6 +260,12 @@ mod tests {
         };
         assert!(weak(15, "0.0.0.0:1") && weak(15, "[::]:1") && weak(1, "192.0.2.1:1"));
         assert!(!weak(16, "0.0.0.0:1") && !weak(1, "127.0.0.1:1") && !weak(1, "[::1]:1"));
+    }
+
+    #[test]
+    fn process_1_is_told_what_ends_it() {
+        assert!(init_warning(1).unwrap().contains("--init"));
+        assert!(init_warning(2).is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::thread;
 use std::time::Duration;
 
-use netq::units::{duration, size};
+use netq::units::{duration, natural_order, size};
 use netq::{BaseManager, Error, Retry, Value};
 
 use super::access::{Access, access_help};
@@ -20,12 +20,16 @@ netq stat: show a hub's queues and figures
 
 usage: netq stat [OPTION]...
 
-Prints the hub's figures and limits, and a table of its objects. Of a queue: proxies that refer to it (refs),
-connections that use it (conns), items in it and their bytes, each with its bound where it has one, whether it
-redelivers, after which lease and how often, items that are out at clients and may come back, items put, got,
-and returned because their client died or was not done in time, clients that wait in get() (getters) and in
-put() (putters), and items for which task_done() was not called yet. Of a manager that is CPython's, prints
-what its debug_info says.
+Prints the hub's figures and limits, a table of its queues, and one of its other objects. Of a queue:
+  length                items in it, and how many it holds at most
+  bytes                 their size, and the memory that there is for them
+  out                   items at clients, which may come back
+  rest                  items that failed, and are not given to anybody yet
+  puts, gets            items put and got since the hub was started
+  back                  items that came back: their client died, failed, or was not done in time
+  wait                  clients that wait to get, or to put
+  undone                items for which task_done() was not called yet
+Numbers from 10,000 on are rounded: 12k, 1.2M. Of a manager of CPython's, prints what its debug_info says.
 
 options:
   --watch [S]           again every S seconds (default 1), until stopped
@@ -67,10 +71,16 @@ fn report(manager: &BaseManager) -> Result<String, Failure> {
     match manager.dispatch("stat") {
         Ok(figures) => Ok(describe(manager.address(), &figures)),
         // CPython's manager has no such method.
-        Err(Error::RemoteTraceback(_)) => match manager.dispatch("debug_info")? {
-            Value::Str(text) => Ok(format!("{text}\n")),
-            other => Ok(format!("{other}\n")),
-        },
+        Err(Error::RemoteTraceback(_)) => {
+            let info = manager.dispatch("debug_info")?;
+            let header = format!("a manager of CPython's at {}", manager.address());
+            Ok(match info.as_str() {
+                // It knows its objects only as long as somebody has a proxy of them.
+                Some("") => format!("{header}: nobody uses an object of it now\n"),
+                Some(text) => format!("{header}\n{}\n", out::escaped_lines(text)),
+                None => format!("{header}\n{}\n", out::escaped(&info.to_string())),
+            })
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -84,9 +94,10 @@ fn describe(address: &str, figures: &Value) -> String {
         Some(Value::Bool(false)) => no,
         _ => "?",
     };
-    let header = format!(
+    let mut text = format!(
         "netq {} at {address}, up {}\n\
-         connections {}/{}, strangers {}/{}; accepted {}, refused {}, evicted {}, failed handshakes {}\n\
+         connections {}/{}, strangers {}/{}\n\
+         accepted {}, refused {}, evicted {}, failed handshakes {}\n\
          messages up to {limit}, {}; handshakes within {}, by {}\n\
          replies read within {}; {}\n",
         figure("version"),
@@ -105,41 +116,87 @@ fn describe(address: &str, figures: &Value) -> String {
         seconds("write_timeout"),
         either("remote_shutdown", "clients may stop the hub", "no client may stop the hub"),
     );
-    let Some(Value::List(objects)) = get(figures, "objects") else { return header };
-    let rows = objects.iter().filter_map(|object| match object {
-        Value::Dict(cells) => {
-            Some(cells.iter().filter_map(|(name, value)| cell(object, name, value)).collect())
+    let Some(Value::List(objects)) = get(figures, "objects") else { return text };
+    let mut objects: Vec<&Value> = objects.iter().collect();
+    let name = |object: &Value| get(object, "name").map(plain).unwrap_or_default();
+    objects.sort_by(|one, other| natural_order(&name(one), &name(other)));
+    let (queues, others): (Vec<&Value>, _) =
+        objects.into_iter().partition(|object| get(object, "redelivers").is_some());
+    for (objects, row) in [(queues.as_slice(), queue as fn(&Value) -> Row), (&others, other)] {
+        if !objects.is_empty() {
+            text += &format!("\n{}", Table::new(objects.iter().map(|object| row(object)).collect()));
         }
-        _ => None,
-    });
-    format!("{header}\n{}", Table::new(rows.collect()))
+    }
+    let delivery: String = queues.iter().filter_map(|queue| delivery(&name(queue), queue)).collect();
+    if !delivery.is_empty() {
+        text += &format!("\n{delivery}");
+    }
+    text
 }
 
-/// A figure's heading and text, short enough for all of them to stand side by side; `None` for those that say
-/// nothing, or are told together with another one.
-fn cell(object: &Value, name: &Value, value: &Value) -> Option<(String, String)> {
+/// Headings and texts, short enough for all of them to stand side by side.
+type Row = Vec<(String, String)>;
+
+fn queue(object: &Value) -> Row {
     let bytes = |name| number(object, name).map(|bytes| size(bytes as u64));
-    let of = |amount: String, bound: Option<String>| match bound {
-        Some(bound) => format!("{amount}/{bound}"),
-        None => amount,
+    let of = |amount: Option<String>, bound: Option<String>| match (amount, bound) {
+        (Some(amount), Some(bound)) => format!("{amount}/{bound}"),
+        (amount, _) => amount.unwrap_or_else(|| "-".to_owned()),
     };
-    let (heading, text) = match name.as_str() {
-        Some("maxsize" | "max_bytes") => return None,
-        Some("redelivers") if *value == Value::Bool(false) => return None,
-        _ if value.is_none() => return None,
-        Some("length") => {
-            let bound = number(object, "maxsize").filter(|&bound| bound > 0.0);
-            ("length", of(plain(value), bound.map(|bound| bound.to_string())))
-        }
-        Some("bytes") => ("bytes", of(bytes("bytes")?, bytes("max_bytes"))),
-        Some("lease") => ("lease", format!("{}s", number(object, "lease")?)),
-        Some("references") => ("refs", plain(value)),
-        Some("connections") => ("conns", plain(value)),
-        Some("waiting_getters") => ("getters", plain(value)),
-        Some("waiting_putters") => ("putters", plain(value)),
-        _ => return Some((plain(name), plain(value))),
+    let figure = |name| number(object, name).map(count);
+    let maxsize = number(object, "maxsize").filter(|&bound| bound > 0.0).map(count);
+    let waits =
+        |name, what| number(object, name).filter(|&n| n > 0.0).map(|n| format!("{} {what}", count(n)));
+    let wait = waits("waiting_getters", "get").or_else(|| waits("waiting_putters", "put"));
+    let cells = [
+        ("name", get(object, "name").map_or_else(|| "?".to_owned(), plain)),
+        ("length", of(figure("length"), maxsize)),
+        ("bytes", of(bytes("bytes"), bytes("max_bytes"))),
+        ("out", of(figure("out"), None)),
+        ("rest", of(figure("resting"), None)),
+        ("puts", of(figure("puts"), None)),
+        ("gets", of(figure("gets"), None)),
+        ("back", of(figure("returned"), None)),
+        ("wait", wait.unwrap_or_else(|| "-".to_owned())),
+        ("undone", of(figure("unfinished"), None)),
+    ];
+    cells.map(|(heading, text)| (heading.to_owned(), text)).into()
+}
+
+/// What is no queue has figures of its own.
+fn other(object: &Value) -> Row {
+    let Value::Dict(figures) = object else { return Row::new() };
+    let cells = figures.iter().filter(|(name, value)| name.as_str() != Some("type") && !value.is_none());
+    let heading = |name: &Value| match name.as_str() {
+        Some("references") => "refs".to_owned(),
+        Some("connections") => "conns".to_owned(),
+        _ => plain(name),
     };
-    Some((heading.to_owned(), text))
+    cells.map(|(name, value)| (heading(name), plain(value))).collect()
+}
+
+/// How a queue delivers again, if it does.
+fn delivery(name: &str, object: &Value) -> Option<String> {
+    if get(object, "redelivers") != Some(&Value::Bool(true)) {
+        return None;
+    }
+    let lease = number(object, "lease").map(|lease| format!(", after a lease of {} too", duration(lease)));
+    let attempts = number(object, "attempts").map(|attempts| format!(", up to {attempts} times"));
+    Some(format!(
+        "{name}: redelivers what is not done{}{}\n",
+        lease.unwrap_or_default(),
+        attempts.unwrap_or_default()
+    ))
+}
+
+/// A number of things, in at most four characters: `9999`, `12k`, `1.2M`.
+fn count(number: f64) -> String {
+    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
+    match units.into_iter().find(|(unit, _)| number >= 1e4 && number >= *unit) {
+        Some((unit, name)) if number < 10.0 * unit => format!("{:.1}{name}", number / unit),
+        Some((unit, name)) => format!("{:.0}{name}", number / unit),
+        None => number.to_string(),
+    }
 }
 
 fn get<'v>(dict: &'v Value, name: &str) -> Option<&'v Value> {
@@ -184,8 +241,11 @@ mod tests {
             ("redelivers", true.into()),
             ("lease", 2.5.into()),
             ("attempts", Value::None),
+            ("waiting_getters", 2.into()),
         ]);
-        let counter = dict(&[("name", "counter".into()), ("redelivers", false.into()), ("value", 5.into())]);
+        let Value::Dict(mut alias) = queue.clone() else { panic!() };
+        alias[0].1 = "tasks#2".into();
+        let counter = dict(&[("name", "counter".into()), ("value", 5.into())]);
         let figures = dict(&[
             ("version", "0.1.0".into()),
             ("uptime", 61.0.into()),
@@ -197,19 +257,59 @@ mod tests {
             ("data_only", true.into()),
             ("sha256_only", false.into()),
             ("remote_shutdown", false.into()),
-            ("objects", Value::List(vec![queue, counter])),
+            ("objects", Value::List(vec![Value::Dict(alias), queue, counter])),
         ]);
         let expected = "\
 netq 0.1.0 at 127.0.0.1:8001, up 1 min 1 s
-connections 2/10, strangers ?/?; accepted ?, refused ?, evicted ?, failed handshakes ?
+connections 2/10, strangers ?/?
+accepted ?, refused ?, evicted ?, failed handshakes ?
 messages up to 1M, data only; handshakes within 10 s, by SHA-256 or MD5
 replies read within 1 min; no client may stop the hub
 
-name     type   refs  length   bytes  redelivers  lease  value
-tasks    tasks     3    7/10  700/3M  yes          2.5s      -
-counter  -         -       -       -  -               -      5
+name     length   bytes  out  rest  puts  gets  back   wait  undone
+tasks      7/10  700/3M    -     -     -     -     -  2 get       -
+tasks#2    7/10  700/3M    -     -     -     -     -  2 get       -
+
+name     value
+counter      5
+
+tasks: redelivers what is not done, after a lease of 2.5 s too
+tasks#2: redelivers what is not done, after a lease of 2.5 s too
 ";
         assert_eq!(describe("127.0.0.1:8001", &figures), expected);
+    }
+
+    #[test]
+    fn what_is_large_still_fits_a_terminal() {
+        let names = ["length", "maxsize", "bytes", "max_bytes", "out", "resting", "puts", "gets", "returned"]
+            .into_iter()
+            .chain(["waiting_getters", "unfinished"]);
+        let figures = |at: usize| {
+            let named = [("name", format!("Queue-{at}-5f3a9c01").into()), ("redelivers", Value::Bool(false))];
+            let numbers = names.clone().map(|name| (name, 99_999.into()));
+            Value::Dict(named.into_iter().chain(numbers).map(|(name, value)| (name.into(), value)).collect())
+        };
+        let dict = |objects| Value::Dict(vec![("objects".into(), Value::List(objects))]);
+        let text = describe("hub:8001", &dict([10, 2, 1].map(figures).into()));
+        let table: Vec<&str> = text.lines().skip(6).collect();
+        assert!(table.iter().all(|line| line.chars().count() <= 80), "{text}");
+        let order = ["name", "Queue-1-", "Queue-2-", "Queue-10-"];
+        assert!(table.iter().zip(order).all(|(line, name)| line.starts_with(name)), "{text}");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        for (number, text) in [
+            (0.0, "0"),
+            (9_999.0, "9999"),
+            (12_345.0, "12k"),
+            (123_456.0, "123k"),
+            (1_234_567.0, "1.2M"),
+            (123_456_789.0, "123M"),
+            (5e9, "5.0G"),
+        ] {
+            assert_eq!(count(number), text);
+        }
     }
 
     #[test]

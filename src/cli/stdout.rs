@@ -1,6 +1,6 @@
 //! Standard output for what must not get lost: of what was written it is known how much, and whether anybody reads.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Standard output, without a buffer.
 pub struct Stdout(Inner);
@@ -37,6 +37,11 @@ impl Stdout {
             }
         }
         self.0.flush().map_err(|error| (0, error))
+    }
+
+    /// Whether people see it as it is written.
+    pub fn is_terminal(&self) -> bool {
+        self.0.is_terminal()
     }
 
     /// Whether this process was started without one (`>&-`). The standard library then opens /dev/null in its place,

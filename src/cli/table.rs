@@ -1,6 +1,10 @@
 //! Aligned columns.
 
-/// Text in rows and columns, where numbers stand on the right of their column, and text on the left.
+/// The width of a terminal that nobody has made wider.
+const WIDTH: usize = 80;
+
+/// Text in rows and columns, where numbers stand on the right of their column, and text on the left. Columns stand
+/// closer together if they would be too wide for a terminal otherwise.
 pub struct Table {
     headings: Vec<String>,
     rows: Vec<Vec<Option<String>>>,
@@ -45,10 +49,12 @@ impl std::fmt::Display for Table {
                 (longest.max(self.headings[column].chars().count()), numbers)
             })
             .collect();
+        let full: usize = columns.iter().map(|(width, _)| width + 2).sum();
+        let gap = if full > WIDTH + 2 { " " } else { "  " };
         let mut line = |cells: Vec<String>| {
             let mut text = String::new();
             for (cell, &(width, right)) in cells.iter().zip(&columns) {
-                text += &if right { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") };
+                text += &if right { format!("{cell:>width$}{gap}") } else { format!("{cell:<width$}{gap}") };
             }
             writeln!(f, "{}", text.trim_end())
         };

@@ -1,6 +1,7 @@
 //! `netq work`: a worker made of any program.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -195,7 +196,14 @@ impl<'w> Worker<'w> {
                 Ok(mut loans) => return Ok(loans.pop()),
                 Err(Error::Empty) => waited += slice,
                 Err(Error::ShutDown) => return Ok(None),
-                Err(error) => return Err(Failure::about(format_args!("'{}'", self.work.tasks), &error)),
+                Err(error) if self.tasks.is_end(&error) => {
+                    // Once, by the first that notices.
+                    if !self.work.stop.swap(true, Ordering::Relaxed) {
+                        out::note("the hub has ended, and so the work");
+                    }
+                    return Ok(None);
+                }
+                Err(error) => return Err(self.tasks.failure(&self.work.tasks, &error)),
             }
             if self.work.idle_exit.is_some_and(|idle| waited >= idle) {
                 return Ok(None);
@@ -284,8 +292,9 @@ fn is_refusal(error: &Error) -> bool {
 
 /// Prints a program's output in one piece, so that those of several workers do not mix.
 fn show(outcome: &Outcome) -> Result<(), Failure> {
-    out::error(&outcome.stderr);
-    out::write(&outcome.stdout).map_err(|error| Failure::stdout(&error))
+    out::error(&out::shown(&outcome.stderr, io::stderr().is_terminal()));
+    out::write(&out::shown(&outcome.stdout, io::stdout().is_terminal()))
+        .map_err(|error| Failure::stdout(&error))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ fn wrong_usage_is_code_2_and_says_what_is_right() {
         (&["get", "tasks", "-n", "-1"], "'-1' is not a whole number"),
         (&["get", "tasks", "-n", "1", "--follow"], "contradict"),
         (&["get", "tasks", "--connect", "hub:http"], "'hub:http' is not an address"),
+        (&["serve", "tasks", "--listen", "/run/netq"], "'/run/netq' is a path: netq speaks TCP"),
         (&["work", "tasks", "--", "no-such-program"], "no directory of PATH has a program 'no-such-program'"),
         (&["work", "tasks", "--", "/no/such/program"], "there is no '/no/such/program'"),
         (&["work", "tasks"], "the command behind --"),

@@ -154,14 +154,12 @@ fn stat_shows_the_hub_and_its_objects() {
     let header = format!("netq {} at {}, up ", env!("CARGO_PKG_VERSION"), hub.address);
     assert!(lines[0].starts_with(&header), "{text}");
     let cell = |row: &str, column: &str| {
-        let headings: Vec<&str> = lines[5].split_whitespace().collect();
+        let headings: Vec<&str> = lines[6].split_whitespace().collect();
         let at = headings.iter().position(|heading| *heading == column).expect(column);
-        let row = lines[6..].iter().find(|line| line.starts_with(row)).expect(row);
+        let row = lines[7..].iter().find(|line| line.starts_with(row)).expect(row);
         row.split_whitespace().nth(at).unwrap().to_owned()
     };
-    for (column, value) in
-        [("length", "2/10"), ("out", "0"), ("puts", "3"), ("gets", "1"), ("unfinished", "2")]
-    {
+    for (column, value) in [("length", "2/10"), ("out", "0"), ("puts", "3"), ("gets", "1"), ("undone", "2")] {
         assert_eq!(cell("tasks", column), value, "{column} in {text}");
     }
     assert_eq!(cell("results", "length"), "0");
@@ -178,6 +176,24 @@ fn stat_watches_until_nobody_reads() {
     drop(lines);
     let status = wait_for("the end of stat", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(1));
+}
+
+#[cfg(unix)]
+#[test]
+fn key_file_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let hub = Hub::start(&["tasks"]);
+    let directory = Directory::new("open-key");
+    let file = directory.file("key");
+    std::fs::write(&file, format!("{KEY}\n")).unwrap();
+    for (mode, warned) in [(0o644, true), (0o640, false), (0o600, false)] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let ended = hub.run(&["put", "tasks", "x", "--authkey-file", &file]);
+        let warning =
+            format!("netq: every user of this machine can read the key in '{file}': chmod 600 '{file}'");
+        assert_eq!(ended.stderr.contains(&warning), warned, "{ended:?}");
+        ended.ok();
+    }
 }
 
 #[test]

@@ -74,7 +74,11 @@ pub struct Running {
 
 impl Running {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.spawn().unwrap();
+        Self::of(command.spawn().unwrap())
+    }
+
+    /// A command that has been started, and of which somebody else reads what was taken out.
+    pub fn of(mut child: Child) -> Self {
         let stdout = child.stdout.take().map(read_all);
         let stderr = child.stderr.take().map(read_all);
         Self { child, stdout, stderr }
