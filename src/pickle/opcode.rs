@@ -75,13 +75,31 @@ pub(super) enum Effect {
     /// Ends the pickle.
     Stop,
     /// Is not accepted, for this reason.
-    Refuse(&'static str),
+    Refuse(Reason),
 }
 
 impl Effect {
     /// Whether it leaves the objects on the stack as they are.
     pub fn only_files(self) -> bool {
         matches!(self, Effect::Put | Effect::Memoize | Effect::Frame | Effect::Proto)
+    }
+}
+
+/// Why an opcode that exists is not accepted. Not its text, which would make each line of the table twice as long.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reason {
+    Persistent,
+    OutOfBand,
+    NoPickler,
+}
+
+impl Reason {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Persistent => "a persistent id means nothing outside the program that wrote it",
+            Self::OutOfBand => "its data is out of band, in a buffer that is not here",
+            Self::NoPickler => "no pickler writes it",
+        }
     }
 }
 
@@ -158,20 +176,19 @@ pub(super) mod byte {
     pub const PROTO: u8 = 0x80;
 }
 
-const PERSISTENT: &str = "a persistent id means nothing outside the program that wrote it";
-const OUT_OF_BAND: &str = "its data is out of band, in a buffer that is not here";
-const NO_PICKLER: &str = "no pickler writes it";
+/// Behind the last opcode.
+const END: usize = 0x99;
 
 /// Indexed by the opcode's byte.
-static TABLE: [Option<Op>; 256] = table();
+static TABLE: [Option<Op>; END] = table();
 
-const fn table() -> [Option<Op>; 256] {
+const fn table() -> [Option<Op>; END] {
     use Arg::{Counted, Fixed, Line, TwoLines};
     use Effect::*;
     use Kind::*;
     const NO: Arg = Fixed(0);
 
-    let mut t: [Option<Op>; 256] = [None; 256];
+    let mut t: [Option<Op>; END] = [None; END];
     // Constants and numbers.
     t[b'N' as usize] = op("NONE", NO, Push(Other));
     t[0x88] = op("NEWTRUE", NO, Push(Other));
@@ -242,11 +259,11 @@ const fn table() -> [Option<Op>; 256] {
     t[0x80] = op("PROTO", Fixed(1), Proto);
     t[0x95] = op("FRAME", Fixed(8), Frame);
     // Not for us.
-    t[b'2' as usize] = op("DUP", NO, Refuse(NO_PICKLER));
-    t[b'P' as usize] = op("PERSID", Line, Refuse(PERSISTENT));
-    t[b'Q' as usize] = op("BINPERSID", NO, Refuse(PERSISTENT));
-    t[0x97] = op("NEXT_BUFFER", NO, Refuse(OUT_OF_BAND));
-    t[0x98] = op("READONLY_BUFFER", NO, Refuse(OUT_OF_BAND));
+    t[b'2' as usize] = op("DUP", NO, Refuse(Reason::NoPickler));
+    t[b'P' as usize] = op("PERSID", Line, Refuse(Reason::Persistent));
+    t[b'Q' as usize] = op("BINPERSID", NO, Refuse(Reason::Persistent));
+    t[0x97] = op("NEXT_BUFFER", NO, Refuse(Reason::OutOfBand));
+    t[0x98] = op("READONLY_BUFFER", NO, Refuse(Reason::OutOfBand));
     t
 }
 
@@ -308,7 +325,7 @@ impl<'a> Reader<'a> {
         let Some(&byte) = self.bytes.get(at) else {
             return Ok(None);
         };
-        let Some(op) = &TABLE[usize::from(byte)] else {
+        let Some(Some(op)) = TABLE.get(usize::from(byte)) else {
             return Err(PickleError::UnknownOpcode { at, byte });
         };
         let rest = &self.bytes[at + 1..];

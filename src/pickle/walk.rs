@@ -223,8 +223,8 @@ impl Walker {
                     why: "it ends a pickle, and this is the code of a payload",
                 });
             }
-            Effect::Refuse(why) => {
-                return Err(PickleError::Refused { at: i.at, opcode: i.op.name, why });
+            Effect::Refuse(reason) => {
+                return Err(PickleError::Refused { at: i.at, opcode: i.op.name, why: reason.text() });
             }
             Effect::Memoize => self.put(i, None)?,
             Effect::Put => self.put(i, Some(i.number()?))?,
