@@ -193,6 +193,8 @@ fn same_meaning(what: &str, request: &Request, expected: Reply, reply: Reply) {
                     }
                 }
                 ("__str__" | "__repr__" | "debug_info", Value::Str(_), Value::Str(_)) => {}
+                // Where no Python looks at the result, netq says which run of the hub it is.
+                ("accept_connection", Value::None, Value::Str(_)) => {}
                 (_, Value::Opaque(_), Value::Opaque(_)) => assert_eq!(result, expected, "{what}"),
                 (_, expected, got) => assert_eq!(got, expected, "{what}"),
             }

@@ -40,9 +40,10 @@ pub(super) struct Objects {
     live: RwLock<BTreeMap<String, Entry>>,
     /// The numbers in the idents of made objects.
     numbers: Numbers,
-    /// Part of the idents of made objects, so that a proxy from before a restart of the hub gets an error
-    /// and not somebody else's queue.
-    run: String,
+    /// What no other run of the hub has. It is part of the idents of made objects, so that a proxy from before a
+    /// restart gets an error and not somebody else's queue; and clients are told it, who can then repeat what this
+    /// run remembers.
+    pub(super) run: String,
 }
 
 impl Objects {

@@ -233,7 +233,8 @@ impl Session<'_> {
                 self.hub.log(self.caller.address(), format_args!("request refused: {text}"));
                 send_traceback(connection, &text)
             }
-            Outcome::Accept => send_value(connection, &Value::None).map(drop),
+            // CPython's is `None`, which nobody looks at.
+            Outcome::Accept => send_value(connection, &self.hub.objects.run.as_str().into()).map(drop),
             Outcome::Shutdown => {
                 let sent = send_value(connection, &Value::None).map(drop);
                 self.hub.log(self.caller.address(), format_args!("shutdown"));

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::pickle::{Pickled, Value};
-use crate::proxy::QueueProxy;
 use crate::proxy::queue::{seconds, truth, unexpected};
-use crate::shared::Again;
+use crate::proxy::{QueueProxy, Repeat};
 
 /// An item that a hub has lent to this program, to which it derefs.
 ///
@@ -100,7 +99,8 @@ impl Delivery<'_> {
         let args = [self.tag.as_str().into(), more];
         let given = if args[1].is_none() { 1 } else { 2 };
         // Of a tag it may be said by any connection, and twice is as once.
-        match self.queue.proxy().call_again(method, &args[..given], Again::NoHarm) {
+        let proxy = self.queue.proxy();
+        match proxy.on_line(|line| proxy.call_on(line, method, &args[..given], &[], Repeat::Always)) {
             Err(Error::Raised(exception)) if exception.is("builtins", "ValueError") => Err(Error::Stale),
             result => truth(result?),
         }

@@ -7,8 +7,10 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use crate::auth::random_bytes;
 use crate::connection::{Connection, is_gone};
-use crate::pickle::Walker;
+use crate::pickle::{Value, Walker};
+use crate::proxy::remote::Accepted;
 
 thread_local! {
     /// Lives as long as its thread.
@@ -21,6 +23,12 @@ pub(super) struct Line {
     thread: Weak<()>,
     /// Made for the first call.
     pub connection: Option<Connection>,
+    /// Which run of the hub the latest connection is to, if the hub is netq's.
+    pub run: Option<String>,
+    /// What this line calls itself when it numbers its puts.
+    client: String,
+    /// How many puts it has numbered.
+    puts: i64,
     /// How many items were got by this connection, and not reported done.
     pub got: usize,
     /// The same of connections that have ended. A report would be about another item now.
@@ -31,6 +39,30 @@ pub(super) struct Line {
 }
 
 impl Line {
+    fn new(thread: Weak<()>) -> Self {
+        let (used, walker) = (Instant::now(), Walker::new());
+        let (client, puts) = (String::new(), 0);
+        Self { thread, connection: None, run: None, client, puts, got: 0, stale: 0, used, walker }
+    }
+
+    /// Goes on over this connection.
+    pub(super) fn open(&mut self, accepted: Accepted) {
+        self.connection = Some(accepted.connection);
+        self.run = accepted.run;
+    }
+
+    /// What makes a put one that may be repeated: the argument `once`, with a number that no put of this line has had.
+    /// The line makes one put at a time, as its thread does.
+    pub(super) fn once(&mut self) -> Value {
+        if self.client.is_empty() {
+            let mut bytes = [0; 8];
+            random_bytes(&mut bytes);
+            self.client = format!("{:016x}", u64::from_be_bytes(bytes));
+        }
+        self.puts += 1;
+        (self.client.as_str(), self.puts).into()
+    }
+
     /// Ends the connection.
     pub(super) fn close(&mut self) {
         self.connection = None;
@@ -55,7 +87,7 @@ impl Lines {
         let ended: Vec<_> = lines.extract_if(.., |line| line.thread.strong_count() == 0).collect();
         drop(lines);
         drop(ended);
-        Line { thread, connection: None, got: 0, stale: 0, used: Instant::now(), walker: Walker::new() }
+        Line::new(thread)
     }
 
     pub(super) fn give(&self, mut line: Line) {

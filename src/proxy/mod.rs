@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::connection::{Connection, is_gone};
+use crate::connection::is_gone;
 use crate::error::Error;
 use crate::memory::Buffer;
 use crate::message::{Reply, Token, encode_request};
@@ -25,7 +25,7 @@ pub(crate) use remote::Remote;
 pub use remote::Retry;
 
 use line::{Line, Lines};
-use remote::{Failure, exchange, into_error, may_pass, receive};
+use remote::{Accepted, Failure, exchange, into_error, may_pass, receive};
 
 /// A connection that was used less than this ago is taken to be alive without a look.
 const FRESH: Duration = Duration::from_millis(100);
@@ -122,22 +122,20 @@ impl Proxy {
     /// # Errors
     /// As for [`call`](Self::call).
     pub fn call_with(&self, method: &str, args: &[Value], kwargs: &[(&str, Value)]) -> Result<Value, Error> {
+        self.on_line(|line| self.call_on(line, method, args, kwargs, self.repeat(method)))
+    }
+
+    /// As [`call_with`](Self::call_with), for a caller that has this thread's line and knows when to repeat the call.
+    fn call_on(
+        &self,
+        line: &mut Line,
+        method: &str,
+        args: &[Value],
+        kwargs: &[(&str, Value)],
+        repeat: Repeat,
+    ) -> Result<Value, Error> {
         let request = self.request(method, args, kwargs);
-        self.on_line(|line| self.exchange(line, method, &request, self.again(method)))
-            .and_then(|reply| self.value(method, reply))
-    }
-
-    /// As [`call`](Self::call) of a method of which the caller knows what it does to call it twice.
-    fn call_again(&self, method: &str, args: &[Value], again: Again) -> Result<Value, Error> {
-        let request = self.request(method, args, &[]);
-        let reply = self.on_line(|line| self.exchange(line, method, &request, again))?;
-        self.value(method, reply)
-    }
-
-    /// As [`call`](Self::call), for a caller that has this thread's line.
-    fn call_on(&self, line: &mut Line, method: &str, args: &[Value]) -> Result<Value, Error> {
-        let request = self.request(method, args, &[]);
-        let reply = self.exchange(line, method, &request, self.again(method))?;
+        let reply = self.exchange(line, method, &request, repeat)?;
         self.value(method, reply)
     }
 
@@ -153,7 +151,7 @@ impl Proxy {
         let request = self.request(method, args, &[]);
         let reply = match line.got {
             // Something else has got them: a proxy of another program, perhaps.
-            0 => self.exchange(line, method, &request, Again::Harm)?,
+            0 => self.exchange(line, method, &request, Repeat::Never)?,
             _ => self.exchange_once(line, &request).map_err(|failure| {
                 line.stale -= count.min(line.stale);
                 match failure {
@@ -172,7 +170,7 @@ impl Proxy {
         let request = self.request(method, args, &[]);
         self.on_line(|line| {
             if line.connection.is_none() {
-                line.connection = self.object.remote.connect_and_accept().ok();
+                self.object.remote.connect_and_accept().into_iter().for_each(|accepted| line.open(accepted));
             }
             if line.connection.is_some() {
                 let _ = self.exchange_once(line, &request);
@@ -199,7 +197,7 @@ impl Proxy {
     /// As for [`call`](Self::call); [`Error::Protocol`] if the method returns a value after all.
     pub fn call_for_proxy(&self, method: &str, args: &[Value]) -> Result<Self, Error> {
         let request = self.request(method, args, &[]);
-        let reply = self.on_line(|line| self.exchange(line, method, &request, self.again(method)))?;
+        let reply = self.on_line(|line| self.exchange(line, method, &request, self.repeat(method)))?;
         match reply {
             Reply::Proxy(exposed, token) => Ok(Self::new(self.object.remote.clone(), token, exposed)),
             Reply::Return(_) => Err(Error::Protocol(format!("{method}() returns a value: use call"))),
@@ -256,22 +254,38 @@ impl Proxy {
     }
 
     /// One request, one reply; over a new connection if the old one broke and that does no harm.
-    fn exchange(&self, line: &mut Line, method: &str, request: &[u8], again: Again) -> Result<Reply, Error> {
-        let may_repeat = match again {
-            Again::NoHarm => true,
-            Again::PutTwice => self.object.remote.retry.repeat_puts,
-            Again::Harm => false,
-        };
+    fn exchange(
+        &self,
+        line: &mut Line,
+        method: &str,
+        request: &[u8],
+        repeat: Repeat,
+    ) -> Result<Reply, Error> {
         self.enliven(line)?;
+        // The run of the hub that may have carried it out.
+        let mut unsure = None;
         loop {
-            match self.exchange_once(line, request) {
+            let failure = match self.exchange_once(line, request) {
                 Ok(reply) => return Ok(reply),
-                Err(Failure::NotSent(cause)) if self.survives() => self.reconnect(line, &cause)?,
-                Err(Failure::NoReply(cause)) if self.survives() && may_repeat => {
-                    self.reconnect(line, &cause)?
+                Err(failure) => failure,
+            };
+            let cause = match &failure {
+                Failure::NotSent(cause) | Failure::NoReply(cause) if self.survives() => cause,
+                _ => return Err(failure.into_error(method)),
+            };
+            if matches!(failure, Failure::NoReply(_)) {
+                match repeat {
+                    Repeat::Always => {}
+                    Repeat::SameRun if line.run.is_some() => unsure = line.run.take(),
+                    _ => return Err(failure.into_error(method)),
                 }
-                Err(failure) => return Err(failure.into_error(method)),
             }
+            let back = self.reconnect(line, cause);
+            // What it came to with a hub that is not there any more, nobody knows.
+            if unsure.is_some() && (back.is_err() || line.run != unsure) {
+                return Err(failure.into_error(method));
+            }
+            back?;
         }
     }
 
@@ -299,7 +313,7 @@ impl Proxy {
             }
             Some(_) => Ok(()),
             None => {
-                line.connection = Some(self.connect()?);
+                line.open(self.connect()?);
                 Ok(())
             }
         }
@@ -307,7 +321,7 @@ impl Proxy {
 
     /// The first connection, or the one after a call that was lost. The proxy exists, so the hub was there:
     /// if it is not there now, it may be restarting.
-    fn connect(&self) -> Result<Connection, Error> {
+    fn connect(&self) -> Result<Accepted, Error> {
         match self.object.remote.connect_and_accept() {
             Err(error) if self.survives() && may_pass(&error) => self.object.remote.reconnect(&error),
             result => result,
@@ -316,9 +330,7 @@ impl Proxy {
 
     fn reconnect(&self, line: &mut Line, cause: &dyn fmt::Display) -> Result<(), Error> {
         let remote = &self.object.remote;
-        let connection =
-            if self.survives() { remote.reconnect(cause)? } else { remote.connect_and_accept()? };
-        line.connection = Some(connection);
+        line.open(if self.survives() { remote.reconnect(cause)? } else { remote.connect_and_accept()? });
         Ok(())
     }
 
@@ -327,11 +339,29 @@ impl Proxy {
         self.object.token.is_lasting() && !self.object.remote.retry.patience.is_zero()
     }
 
-    /// What it does to call a method again.
-    fn again(&self, method: &str) -> Again {
+    /// When to repeat a method.
+    fn repeat(&self, method: &str) -> Repeat {
         // An object of somebody's own may do anything, whatever its methods are called.
-        Kind::of(&self.object.exposed).map_or(Again::Harm, |kind| kind.again(method))
+        match Kind::of(&self.object.exposed).map_or(Again::Harm, |kind| kind.again(method)) {
+            Again::NoHarm => Repeat::Always,
+            Again::PutTwice if self.object.remote.retry.repeat_puts => Repeat::Always,
+            Again::PutTwice | Again::Harm => Repeat::Never,
+        }
     }
+
+    /// When to repeat a put that is numbered.
+    fn repeat_once(&self) -> Repeat {
+        if self.object.remote.retry.repeat_puts { Repeat::Always } else { Repeat::SameRun }
+    }
+}
+
+/// Whether a call is repeated of which it is not known whether it was carried out.
+#[derive(Clone, Copy, PartialEq)]
+enum Repeat {
+    Never,
+    /// By the same run of a hub of netq's, which remembers it.
+    SameRun,
+    Always,
 }
 
 impl Clone for Proxy {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::pickle::{Pickled, Value};
-use crate::proxy::Proxy;
 use crate::proxy::delivery::parts;
+use crate::proxy::{Proxy, Repeat};
 
 /// A batch of [`QueueProxy::put_all`] ends at this many items or bytes: by then an exchange costs little
 /// beside its items.
@@ -51,9 +51,10 @@ impl QueueProxy {
     /// Puts an item, waiting for as long as the queue is full. Python's `put(item)`.
     ///
     /// # Errors
-    /// As for [`Proxy::call`]. After [`Error::Lost`] the item may be in the queue or not.
+    /// As for [`Proxy::call`]. After [`Error::Lost`] the item may be in the queue or not; if the hub is netq's, only when
+    /// it was restarted or could not be reached again.
     pub fn put(&self, item: impl Into<Value>) -> Result<(), Error> {
-        self.proxy.call("put", &[item.into()]).map(drop)
+        self.put_by("put", &[item.into()]).map(drop)
     }
 
     /// Puts an item, waiting at most `timeout`. Python's `put(item, timeout=seconds)`.
@@ -61,7 +62,7 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Full`] when the time is over; otherwise as for [`put`](Self::put).
     pub fn put_timeout(&self, item: impl Into<Value>, timeout: Duration) -> Result<(), Error> {
-        self.proxy.call("put", &[item.into(), true.into(), timeout.as_secs_f64().into()]).map(drop)
+        self.put_by("put", &[item.into(), true.into(), timeout.as_secs_f64().into()]).map(drop)
     }
 
     /// Puts an item if there is room now. Python's `put_nowait(item)`.
@@ -69,7 +70,19 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Full`] if there is none; otherwise as for [`put`](Self::put).
     pub fn try_put(&self, item: impl Into<Value>) -> Result<(), Error> {
-        self.proxy.call("put", &[item.into(), false.into()]).map(drop)
+        self.put_by("put", &[item.into(), false.into()]).map(drop)
+    }
+
+    /// Puts, once if the hub can see to that, however often the request has to be sent.
+    fn put_by(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
+        // What lends understands `once`.
+        if !self.exposes("lend") {
+            return self.proxy.call(method, args);
+        }
+        self.proxy.on_line(|line| {
+            let once = [("once", line.once())];
+            self.proxy.call_on(line, method, args, &once, self.proxy.repeat_once())
+        })
     }
 
     /// Puts several items in one exchange, and says how many went in: fewer than given if the queue was full
@@ -79,7 +92,7 @@ impl QueueProxy {
     /// As for [`put`](Self::put).
     pub fn put_many(&self, items: Vec<Value>, timeout: Option<Duration>) -> Result<usize, Error> {
         let args = [Value::List(items), true.into(), seconds(timeout)];
-        count(self.proxy.call("put_many", &args)?)
+        count(self.put_by("put_many", &args)?)
     }
 
     /// Puts all items, waiting for as long as the queue is full, in as few exchanges as it takes: the fast
@@ -155,7 +168,7 @@ impl QueueProxy {
 
     fn get_one(&self, args: &[Value]) -> Result<Value, Error> {
         self.proxy.on_line(|line| {
-            let item = self.proxy.call_on(line, "get", args)?;
+            let item = self.proxy.call_on(line, "get", args, &[], Repeat::Always)?;
             line.got += 1;
             Ok(item)
         })
@@ -170,7 +183,7 @@ impl QueueProxy {
     pub fn get_many(&self, max_items: usize, timeout: Option<Duration>) -> Result<Vec<Value>, Error> {
         let args = [max_items.into(), true.into(), seconds(timeout)];
         self.proxy.on_line(|line| {
-            let list = self.proxy.call_on(line, "get_many", &args)?;
+            let list = self.proxy.call_on(line, "get_many", &args, &[], Repeat::Always)?;
             let items = parts(list).map_err(|other| unexpected("a list", &other))?;
             line.got += items.len();
             Ok(items)

@@ -22,8 +22,9 @@ const NO_LIMIT: u64 = u32::MAX as u64;
 /// What a proxy does when its connection breaks: reconnect, and how.
 ///
 /// A call that did not reach the server is sent again, and so is one whose repetition does no harm, such as a
-/// queue's `qsize` or `get`. A `put` whose reply did not come may have been carried out: it is repeated only if
-/// [`repeat_puts`](Self::repeat_puts) says so, and is [`Error::Lost`] otherwise.
+/// queue's `qsize` or `get`. A `put` whose reply did not come may have been carried out. A netq hub knows that, as long as
+/// it has not been restarted: there it is repeated, and happens once. Otherwise it is repeated only if
+/// [`repeat_puts`](Self::repeat_puts) says so, and is [`Error::Lost`] if not.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,7 +38,7 @@ const NO_LIMIT: u64 = u32::MAX as u64;
 pub struct Retry {
     /// For how long to try to reconnect before giving up. 30 seconds; zero for not at all.
     pub patience: Duration,
-    /// Whether to repeat a `put` of which it is not known whether it was carried out: then an item may be
+    /// Whether to repeat a `put` of which not even the hub knows whether it was carried out: then an item may be
     /// queued twice. Off.
     pub repeat_puts: bool,
     /// Receives a line when the connection is lost, and one when it is back.
@@ -99,7 +100,7 @@ impl Remote {
 
     /// Makes a connection for proxies' calls, trying again for as long as the retry policy says. `cause` is
     /// what broke the one before.
-    pub(super) fn reconnect(&self, cause: &dyn fmt::Display) -> Result<Connection, Error> {
+    pub(super) fn reconnect(&self, cause: &dyn fmt::Display) -> Result<Accepted, Error> {
         const LONGEST: Duration = Duration::from_secs(2);
         let started = Instant::now();
         (self.retry.notify)(&format!("lost the hub at {} ({cause}): reconnecting", self.address));
@@ -135,18 +136,25 @@ impl Remote {
     }
 
     /// A connection on which proxies' calls can be made, out of a fresh one.
-    fn accept(&self, mut connection: Connection) -> Result<Connection, Error> {
+    fn accept(&self, mut connection: Connection) -> Result<Accepted, Error> {
         // Python sends its process's and thread's name; it helps to tell clients apart.
         let name = thread::current().name().unwrap_or("netq").to_owned();
-        dispatch(&mut connection, "accept_connection", &[name.into()], Some(CONNECT))?;
+        let run = dispatch(&mut connection, "accept_connection", &[name.into()], Some(CONNECT))?;
         // A call of an object may wait for ever.
         wait_at_most(&connection, None, "accept_connection")?;
-        Ok(connection)
+        Ok(Accepted { connection, run: String::try_from(run).ok() })
     }
 
-    pub(super) fn connect_and_accept(&self) -> Result<Connection, Error> {
+    pub(super) fn connect_and_accept(&self) -> Result<Accepted, Error> {
         self.accept(self.connect(CONNECT)?)
     }
+}
+
+/// A connection on which proxies' calls can be made.
+pub(super) struct Accepted {
+    pub connection: Connection,
+    /// Which run of the hub it is to, if the hub is netq's.
+    pub run: Option<String>,
 }
 
 fn wait_at_most(connection: &Connection, patience: Option<Duration>, method: &str) -> Result<(), Error> {
@@ -286,7 +294,7 @@ mod tests {
     #[test]
     fn a_call_of_an_object_may_wait_for_ever() {
         let (remote, server) = server(Some(b"\x80\x04\x8c\x07#RETURNN\x86."));
-        let connection = remote.connect_and_accept().unwrap();
+        let connection = remote.connect_and_accept().unwrap().connection;
         assert_eq!(connection.stream().read_timeout().unwrap(), None);
         drop(connection);
         server.join().unwrap();

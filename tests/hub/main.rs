@@ -108,7 +108,8 @@ impl Raw {
         let stream = Arc::new(TcpStream::connect(hub.address()).unwrap());
         let stranger = Stranger::new(stream, DEADLINE).unwrap();
         let mut raw = Self(stranger.introduce(&AuthKey::new(KEY), 1 << 30).unwrap());
-        assert_eq!(raw.call(Value::None, "accept_connection", vec!["raw".into()]), "('#RETURN', None)");
+        let accepted = raw.call(Value::None, "accept_connection", vec!["raw".into()]);
+        assert!(accepted.starts_with("('#RETURN', '"), "{accepted}");
         raw
     }
 

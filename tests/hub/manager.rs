@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use netq::{Answer, BaseManager, Call, Error, Exception, Options, Retry, Shared, SharedQueue};
 
-use crate::{KEY, figure, hub, tasks, until};
+use crate::relay::Relay;
+use crate::{DEADLINE, KEY, figure, hub, tasks, until};
 
 #[test]
 fn a_wrong_key_is_refused_and_logged_in_one_line() {
@@ -72,17 +74,66 @@ fn a_proxy_survives_a_restart_of_the_hub() {
 }
 
 #[test]
-fn a_put_whose_outcome_is_unknown_is_not_repeated() {
-    let mut hub = hub(Options::default());
-    let queue = tasks(&hub);
-    queue.put(1).unwrap();
-    queue.put(2).unwrap();
-    let stuck = queue.clone();
-    let putting = thread::spawn(move || stuck.put(3));
-    until("it waits", || figure(&hub, "get_task_queue", "waiting_putters") == 1);
-    hub.shutdown().unwrap();
-    let error = putting.join().unwrap().unwrap_err();
-    assert!(matches!(&error, Error::Lost { method, .. } if method == "put"), "{error}");
+fn a_put_of_which_only_a_hub_that_is_gone_knows_is_not_repeated() {
+    for comes_back in [true, false] {
+        let mut first = hub(Options::default());
+        let address = first.address().to_owned();
+        let mut client = BaseManager::new(&address, KEY);
+        let patience = if comes_back { DEADLINE } else { Duration::from_millis(100) };
+        client.set_retry(Retry { patience, ..Retry::default() });
+        let queue = tasks(&client);
+        queue.put(1).unwrap();
+        queue.put(2).unwrap();
+        let putting = thread::spawn(move || queue.put(3));
+        until("it waits", || figure(&first, "get_task_queue", "waiting_putters") == 1);
+        first.shutdown().unwrap();
+        let mut second = BaseManager::new(&address, KEY);
+        second.register("get_task_queue", SharedQueue::new(0));
+        if comes_back {
+            second.start().unwrap();
+        }
+        let error = putting.join().unwrap().unwrap_err();
+        assert!(matches!(&error, Error::Lost { method, .. } if method == "put"), "{error}");
+        if comes_back {
+            assert_eq!(tasks(&client).qsize().unwrap(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_put_whose_connection_breaks_is_repeated_and_happens_once() {
+    let hub = hub(Options::default());
+    let relay = Relay::to(hub.address());
+    let queue = tasks(&BaseManager::new(relay.address.to_string(), KEY));
+    let put = |put: &dyn Fn()| {
+        queue.qsize().unwrap();
+        relay.swallow_replies(true);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                until("it is in the queue", || figure(&hub, "get_task_queue", "length") > 0);
+                relay.swallow_replies(false);
+                relay.cut();
+            });
+            put();
+        });
+    };
+    put(&|| queue.put("a").unwrap());
+    assert_eq!(queue.get().unwrap(), "a".into());
+    put(&|| queue.put_timeout("b", DEADLINE).unwrap());
+    assert_eq!(queue.get().unwrap(), "b".into());
+    assert!(matches!(queue.try_get(), Err(Error::Empty)));
+
+    // The queue holds 2: the second and the third wait there while the connection is cut.
+    put(&|| assert_eq!(queue.put_many(vec!["a".into(), "b".into()], None).unwrap(), 2));
+    thread::scope(|scope| {
+        let putting = scope.spawn(|| queue.put_all(["c", "d"]).unwrap());
+        until("it waits", || figure(&hub, "get_task_queue", "waiting_putters") == 1);
+        relay.cut();
+        let got: Vec<_> = (0..4).map(|_| queue.get().unwrap().to_string()).collect();
+        assert_eq!(got, ["'a'", "'b'", "'c'", "'d'"]);
+        assert_eq!(putting.join().unwrap(), 2);
+    });
+    assert!(matches!(queue.try_get(), Err(Error::Empty)));
 }
 
 /// Gives each number once; the first one only to a caller that is gone.

@@ -202,7 +202,7 @@ pub fn authenticate(address: SocketAddr) -> Connection {
 pub fn accepted(address: SocketAddr) -> Connection {
     let mut connection = authenticate(address);
     connection.send(&[&request(None, "accept_connection", vec!["test".into()])]).unwrap();
-    assert_eq!(reply(&mut connection), ("#RETURN".into(), Value::None));
+    assert_eq!(reply(&mut connection).0, "#RETURN");
     connection
 }
 
