@@ -323,7 +323,7 @@ fn errors_of_cpython_s_queue_are_errors_in_rust() {
             other => panic!("{other:?}"),
         };
         assert!(traceback(small.proxy().call("nope", &[])).contains("nope"));
-        assert!(traceback(small.put_many(vec![], None).map(Value::from)).contains("put_many"));
+        assert!(traceback(small.put_many(&mut vec![], None).map(Value::from)).contains("put_many"));
         assert!(matches!(small.take(), Err(Error::Unsupported { method }) if method == "lend"));
         assert!(traceback(manager.queue("get_nothing").map(|_| Value::None)).contains("get_nothing"));
         assert_eq!(small.get().unwrap(), "the only item".into(), "the connection has outlived these");

@@ -171,7 +171,7 @@ fn the_memory_of_a_large_backlog_is_given_back_when_it_is_drained() {
         let mut left = count;
         while left > 0 {
             let some = left.min(batch);
-            assert_eq!(putter.put_many(vec![item.clone(); some], None).unwrap(), some);
+            assert_eq!(putter.put_many(&mut vec![item.clone(); some], None).unwrap(), some);
             left -= some;
         }
         let full = status(hub.id(), "VmRSS");

@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use netq::connection::{AuthKey, Stranger};
 use netq::pickle::Value;
-use netq::{Options, Pickled};
+use netq::{BaseManager, Error, Options, Pickled};
 use support::process::Process;
 use support::*;
 
@@ -216,4 +216,45 @@ fn a_hub_without_descriptors_does_not_spin_and_recovers() {
     drop(waiting);
     wait_until("somebody comes in again", || client(address).connect().is_ok());
     assert_eq!(worker.get().unwrap(), Value::Int(rounds));
+}
+
+/// A listener that takes connections and says nothing, ever.
+fn black_hole() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || listener.incoming().collect::<Vec<_>>());
+    address
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_s_timeout_holds_though_its_hub_is_frozen_gone_or_replaced_by_one_that_says_nothing() {
+    let timeout = Duration::from_millis(200);
+    let bounded = |call: &dyn Fn() -> Result<Value, Error>| {
+        let begun = Instant::now();
+        let error = call().unwrap_err();
+        assert!(
+            matches!(error, Error::Lost { .. } | Error::Connect { .. } | Error::Handshake { .. }),
+            "{error}"
+        );
+        assert!(begun.elapsed() < timeout + NOTICEABLE, "{:?}", begun.elapsed());
+    };
+    let mut hub = Process::start("hub", None);
+    let address: SocketAddr = hub.line().parse().unwrap();
+    // With all the patience of a client that reconnects.
+    let manager = BaseManager::new(address.to_string(), KEY);
+    let [frozen, fresh, gone] = [(); 3].map(|()| manager.queue(TASKS).unwrap());
+    frozen.qsize().unwrap();
+    gone.qsize().unwrap();
+    hub.signal("-STOP");
+    bounded(&|| frozen.get_timeout(timeout));
+    bounded(&|| frozen.put_timeout("x".repeat(16 << 20), timeout).map(|()| Value::None));
+    bounded(&|| fresh.take_timeout(timeout).map(|_| Value::None));
+    hub.signal("-CONT");
+    hub.kill();
+    bounded(&|| gone.get_timeout(timeout));
+    assert!(matches!(
+        BaseManager::new(black_hole().to_string(), KEY).connect(),
+        Err(Error::Handshake { .. })
+    ));
 }

@@ -52,6 +52,8 @@ const BATCH: usize = 1024;
 /// A reader that keeps a write waiting for so long does not keep up. What it has not asked for yet is better left to
 /// others.
 const SLOW: Duration = Duration::from_millis(20);
+/// How much longer than its timeout a call of a hub may take.
+const FROZEN: Duration = Duration::from_secs(3);
 
 struct Get {
     access: Access,
@@ -85,7 +87,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     let patience = Retry::default().patience;
     let hub = get.access.hub(retry(get.timeout.map_or(patience, |timeout| timeout.min(patience))))?;
-    let mut tasks = Lender::new(hub.queue(&get.name)?);
+    let mut queue = hub.queue(&get.name)?;
+    // Of a hub that is frozen no call returns by itself.
+    queue.set_timeout(get.timeout.map(|timeout| timeout.saturating_add(FROZEN)));
+    let mut tasks = Lender::new(queue);
     let (mut left, mut batch) = (get.count, 1);
     while left != Some(0) {
         let most = left.unwrap_or(BATCH).min(batch);

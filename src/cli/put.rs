@@ -136,21 +136,23 @@ impl Sink {
         let mut timeout = self.timeout;
         while !items.is_empty() {
             let (some, bytes) = self.first(&items);
-            // How many go in is known only afterwards, and the rest is still needed then.
-            let put = match self.queue.put_many(items[..some].to_vec(), timeout) {
+            let mut rest = items.split_off(some);
+            let result = self.queue.put_many(&mut items, timeout);
+            let put = some - items.len();
+            self.count += put as u64;
+            items.append(&mut rest);
+            match result {
                 // Over the hub's limit for messages, or one that is too large by itself: in smaller batches the
                 // others get in, and the one is found.
                 Err(Error::Raised(exception)) if some > 1 && exception.name() == "ValueError" => {
                     self.batch_bytes = bytes / 2;
                     continue;
                 }
-                result => result.map_err(|error| self.failure(&error, some))?,
+                result => result.map_err(|error| self.failure(&error, some - put))?,
             };
             if put == 0 {
                 return Err(self.failure(&Error::Full, 0));
             }
-            self.count += put as u64;
-            items.drain(..put.min(some));
             // Too few mean that the time is over, or another error, which the next call brings to light. Those
             // that follow a whole batch have their own time.
             timeout = if put < some { timeout.map(|_| Duration::ZERO) } else { self.timeout };

@@ -48,23 +48,26 @@ pub(crate) fn send_traceback(connection: &mut Connection, text: &str) -> io::Res
     connection.send(&[TRACEBACK, &code, END])
 }
 
-/// The pickle of a request `(ident, method, args, kwargs)`.
+/// The pickle of a request `(ident, method, args, kwargs)`, whose arguments need not be in one place.
 pub(crate) fn encode_request(
     ident: Option<&str>,
     method: &str,
-    args: &[Value],
+    args: [&[Value]; 2],
     kwargs: &[(&str, Value)],
 ) -> Buffer {
     // Memory for all of it at once, and where possible that of a request before: with memory fresh from the
     // system a client took 1.3 ms for a put and a get of 1 MB, and 0.34 ms without, measured. To send large
     // arguments from where they are would spare a copy, but then the lengths of the names decide where in their
     // pages they go, and with some that takes 1.6 times as long: see `FrameReader::read_large`.
-    let large = args.iter().chain(kwargs.iter().map(|(_, value)| value)).map(|value| match value {
-        Value::Str(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-        Value::Opaque(payload) => payload.len(),
-        _ => 0,
-    });
+    let large =
+        args.iter().copied().flatten().chain(kwargs.iter().map(|(_, value)| value)).map(
+            |value| match value {
+                Value::Str(text) => text.len(),
+                Value::Bytes(bytes) => bytes.len(),
+                Value::Opaque(payload) => payload.len(),
+                _ => 0,
+            },
+        );
     let mut out = Buffer::with_capacity(large.sum::<usize>() + 256);
     // PROTO 4, MARK, the four parts, TUPLE, STOP.
     out.extend(b"\x80\x04(");
@@ -76,7 +79,7 @@ pub(crate) fn encode_request(
     encode_str(method, &mut out);
     // MARK, the arguments, TUPLE; the values are not cloned for it.
     out.push(b'(');
-    args.iter().for_each(|arg| arg.encode_into(&mut out, &mut memo));
+    args.iter().copied().flatten().for_each(|arg| arg.encode_into(&mut out, &mut memo));
     // TUPLE, EMPTY_DICT, MARK, the names and values, SETITEMS.
     out.extend(b"t}(");
     for (name, value) in kwargs {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::pickle::{Pickled, Value};
+use crate::proxy::QueueProxy;
+use crate::proxy::exchange::{Ask, Await, Repeat};
 use crate::proxy::queue::{seconds, truth, unexpected};
-use crate::proxy::{QueueProxy, Repeat};
 
 /// An item that a hub has lent to this program, to which it derefs.
 ///
@@ -99,8 +100,9 @@ impl Delivery<'_> {
         let args = [self.tag.as_str().into(), more];
         let given = if args[1].is_none() { 1 } else { 2 };
         // Of a tag it may be said by any connection, and twice is as once.
-        let proxy = self.queue.proxy();
-        match proxy.on_line(|line| proxy.call_on(line, method, &args[..given], &[], Repeat::Always)) {
+        let ask =
+            Ask { method, args: &args[..given], kwargs: &[], repeat: Repeat::Always, reply: Await::Prompt };
+        match self.queue.ask(&ask) {
             Err(Error::Raised(exception)) if exception.is("builtins", "ValueError") => Err(Error::Stale),
             result => truth(result?),
         }
@@ -144,7 +146,7 @@ impl QueueProxy {
     /// [`Error::ShutDown`]; [`Error::Unsupported`] if the queue is not netq's, and then there is only
     /// [`get`](Self::get); otherwise as for [`Proxy::call`](crate::Proxy::call).
     pub fn take(&self) -> Result<Delivery<'_>, Error> {
-        self.take_one(true, None)
+        self.take_one(Await::Timed(None))
     }
 
     /// Takes the first item on loan, waiting at most `timeout`.
@@ -152,7 +154,7 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Empty`] when the time is over; otherwise as for [`take`](Self::take).
     pub fn take_timeout(&self, timeout: Duration) -> Result<Delivery<'_>, Error> {
-        self.take_one(true, Some(timeout))
+        self.take_one(Await::Timed(Some(timeout)))
     }
 
     /// Takes the first item on loan if there is one now.
@@ -160,7 +162,7 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Empty`] if there is none; otherwise as for [`take`](Self::take).
     pub fn try_take(&self) -> Result<Delivery<'_>, Error> {
-        self.take_one(false, None)
+        self.take_one(Await::Prompt)
     }
 
     /// Waits for one item, at most `timeout` (`None` is for ever), and takes what is there, up to `max_items`, on loan
@@ -169,7 +171,7 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Empty`] when the time is over; otherwise as for [`take`](Self::take).
     pub fn take_many(&self, max_items: usize, timeout: Option<Duration>) -> Result<Vec<Delivery<'_>>, Error> {
-        self.lend(max_items, true, timeout)
+        self.lend(max_items, Await::Timed(timeout))
     }
 
     /// The next item, as [`take`](Self::take) gives it; `None` once the queue was shut down and nothing is left.
@@ -205,16 +207,20 @@ impl QueueProxy {
         std::iter::from_fn(|| self.next().transpose())
     }
 
-    fn take_one(&self, block: bool, timeout: Option<Duration>) -> Result<Delivery<'_>, Error> {
+    fn take_one(&self, wait: Await) -> Result<Delivery<'_>, Error> {
         // A hub that gives none instead of Empty is not ours.
-        self.lend(1, block, timeout)?.pop().ok_or_else(|| Error::Protocol("lend() of nothing".into()))
+        self.lend(1, wait)?.pop().ok_or_else(|| Error::Protocol("lend() of nothing".into()))
     }
 
-    fn lend(&self, most: usize, block: bool, timeout: Option<Duration>) -> Result<Vec<Delivery<'_>>, Error> {
+    fn lend(&self, most: usize, wait: Await) -> Result<Vec<Delivery<'_>>, Error> {
         if !self.exposes("lend") {
             return Err(Error::Unsupported { method: "lend".into() });
         }
-        let lent = self.proxy().call("lend", &[most.into(), block.into(), seconds(timeout)])?;
+        // Who does not wait says so: `block=False`.
+        let args = [most.into(), false.into()];
+        let args = if matches!(wait, Await::Timed(_)) { &args[..1] } else { &args };
+        let lent =
+            self.ask(&Ask { method: "lend", args, kwargs: &[], repeat: Repeat::Always, reply: wait })?;
         let pairs = parts(lent).map_err(|other| unexpected("a list of deliveries", &other))?;
         pairs.into_iter().map(|pair| self.delivery(pair)).collect()
     }

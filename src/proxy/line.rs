@@ -3,14 +3,17 @@
 //! What a connection has, such as a lock, or an item that is not done yet, is the thread's that got it; and a thread
 //! that waits for a reply holds up no other.
 
+use std::fmt;
+use std::io::ErrorKind;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::auth::random_bytes;
 use crate::connection::{Connection, is_gone};
+use crate::message::Reply;
 use crate::pickle::{Value, Walker};
-use crate::proxy::remote::Accepted;
+use crate::proxy::remote::{Accepted, Failure, Remote, is_timeout, receive};
 
 thread_local! {
     /// Lives as long as its thread.
@@ -33,6 +36,10 @@ pub(super) struct Line {
     pub got: usize,
     /// The same of connections that have ended. A report would be about another item now.
     pub stale: usize,
+    /// For how long its socket waits, where that is known.
+    patience: Option<Duration>,
+    /// Whether somebody was told that the connection is lost.
+    lost: bool,
     /// When the last call began.
     pub used: Instant,
     pub walker: Walker,
@@ -40,15 +47,94 @@ pub(super) struct Line {
 
 impl Line {
     fn new(thread: Weak<()>) -> Self {
-        let (used, walker) = (Instant::now(), Walker::new());
-        let (client, puts) = (String::new(), 0);
-        Self { thread, connection: None, run: None, client, puts, got: 0, stale: 0, used, walker }
+        Self {
+            thread,
+            connection: None,
+            run: None,
+            client: String::new(),
+            puts: 0,
+            got: 0,
+            stale: 0,
+            patience: None,
+            lost: false,
+            used: Instant::now(),
+            walker: Walker::new(),
+        }
+    }
+
+    /// A line of no thread, for a single call.
+    pub(super) fn over(connection: Connection) -> Self {
+        Self { connection: Some(connection), ..Self::new(Weak::new()) }
     }
 
     /// Goes on over this connection.
     pub(super) fn open(&mut self, accepted: Accepted) {
         self.connection = Some(accepted.connection);
         self.run = accepted.run;
+        self.patience = None;
+    }
+
+    /// Whether the server has closed the connection.
+    pub(super) fn is_gone(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| is_gone(connection.stream()))
+    }
+
+    /// Sends a request and waits for the reply for as long as `patience`, or, again and again, as long as `wait_on` says.
+    /// A failure ends the connection.
+    pub(super) fn exchange(
+        &mut self,
+        request: &[u8],
+        patience: Duration,
+        wait_on: Option<&dyn Fn() -> bool>,
+    ) -> Result<Reply, Failure> {
+        let reply = self.send(request, patience).and_then(|()| self.receive(wait_on));
+        if reply.is_err() {
+            self.close();
+        }
+        reply
+    }
+
+    /// Sends a request. From now on the socket waits for at most `patience`, for each part of what is sent and received.
+    pub(super) fn send(&mut self, request: &[u8], patience: Duration) -> Result<(), Failure> {
+        let connection =
+            self.connection.as_mut().ok_or(ErrorKind::NotConnected.into()).map_err(Failure::NotSent)?;
+        if self.patience != Some(patience) {
+            let stream = connection.stream();
+            let set = stream.set_read_timeout(Some(patience)).and(stream.set_write_timeout(Some(patience)));
+            set.map_err(Failure::NotSent)?;
+            self.patience = Some(patience);
+        }
+        // A frame that was not written whole is not a request yet.
+        connection.send(&[request]).map_err(Failure::NotSent)
+    }
+
+    /// Waits for the reply to a request that was sent.
+    pub(super) fn receive(&mut self, wait_on: Option<&dyn Fn() -> bool>) -> Result<Reply, Failure> {
+        let connection =
+            self.connection.as_mut().ok_or(ErrorKind::NotConnected.into()).map_err(Failure::NoReply)?;
+        while let Some(wait_on) = wait_on
+            && !connection.has_message()
+            && connection.stream().peek(&mut [0]).is_err_and(|error| is_timeout(&error))
+        {
+            if !wait_on() {
+                return Err(Failure::silence());
+            }
+        }
+        receive(connection, &mut self.walker)
+    }
+
+    /// Says that the connection is lost, unless that was said already.
+    pub(super) fn tell_lost(&mut self, remote: &Remote, cause: &dyn fmt::Display) {
+        if !mem::replace(&mut self.lost, true) {
+            remote.tell(&format!("lost the hub at {} ({cause}): reconnecting", remote.address()));
+        }
+    }
+
+    /// Says that it is back, if it was lost.
+    pub(super) fn tell_back(&mut self, remote: &Remote) {
+        if mem::take(&mut self.lost) {
+            remote.tell(&format!("back at the hub at {}", remote.address()));
+        }
     }
 
     /// What makes a put one that may be repeated: the argument `once`, with a number that no put of this line has had.
@@ -99,7 +185,7 @@ impl Lines {
 
     /// Whether a server has closed one of the connections.
     pub(super) fn any_gone(&self) -> bool {
-        self.lock().iter().filter_map(|line| line.connection.as_ref()).any(|line| is_gone(line.stream()))
+        self.lock().iter().any(Line::is_gone)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Line>> {

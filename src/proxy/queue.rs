@@ -1,11 +1,14 @@
 //! A proxy of a queue: `queue.Queue`'s methods as Rust functions.
 
-use std::time::Duration;
+use std::mem;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::pickle::{Pickled, Value};
+use crate::proxy::Proxy;
 use crate::proxy::delivery::parts;
-use crate::proxy::{Proxy, Repeat};
+use crate::proxy::exchange::{Ask, Await, Repeat, SLICE};
+use crate::proxy::remote::is_timeout;
 
 /// A batch of [`QueueProxy::put_all`] ends at this many items or bytes: by then an exchange costs little
 /// beside its items.
@@ -48,13 +51,18 @@ impl QueueProxy {
         &self.proxy
     }
 
+    /// How long each call may take. See [`Proxy::set_timeout`].
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.proxy.set_timeout(timeout);
+    }
+
     /// Puts an item, waiting for as long as the queue is full. Python's `put(item)`.
     ///
     /// # Errors
     /// As for [`Proxy::call`]. After [`Error::Lost`] the item may be in the queue or not; if the hub is netq's, only when
     /// it was restarted or could not be reached again.
     pub fn put(&self, item: impl Into<Value>) -> Result<(), Error> {
-        self.put_by("put", &[item.into()]).map(drop)
+        self.put_by("put", &[item.into()], self.waiting(None)).map(drop)
     }
 
     /// Puts an item, waiting at most `timeout`. Python's `put(item, timeout=seconds)`.
@@ -62,7 +70,7 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Full`] when the time is over; otherwise as for [`put`](Self::put).
     pub fn put_timeout(&self, item: impl Into<Value>, timeout: Duration) -> Result<(), Error> {
-        self.put_by("put", &[item.into(), true.into(), timeout.as_secs_f64().into()]).map(drop)
+        self.put_by("put", &[item.into()], self.waiting(Some(timeout))).map(drop)
     }
 
     /// Puts an item if there is room now. Python's `put_nowait(item)`.
@@ -70,29 +78,45 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Full`] if there is none; otherwise as for [`put`](Self::put).
     pub fn try_put(&self, item: impl Into<Value>) -> Result<(), Error> {
-        self.put_by("put", &[item.into(), false.into()]).map(drop)
+        self.put_by("put", &[item.into(), false.into()], Await::Prompt).map(drop)
     }
 
     /// Puts, once if the hub can see to that, however often the request has to be sent.
-    fn put_by(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn put_by(&self, method: &str, args: &[Value], reply: Await) -> Result<Value, Error> {
         // What lends understands `once`.
         if !self.exposes("lend") {
-            return self.proxy.call(method, args);
+            return self.ask(&Ask { method, args, kwargs: &[], repeat: self.proxy.repeat(method), reply });
         }
         self.proxy.on_line(|line| {
-            let once = [("once", line.once())];
-            self.proxy.call_on(line, method, args, &once, self.proxy.repeat_once())
+            let kwargs = &[("once", line.once())];
+            self.proxy.value_of(line, &Ask { method, args, kwargs, repeat: self.proxy.repeat_once(), reply })
         })
     }
 
     /// Puts several items in one exchange, and says how many went in: fewer than given if the queue was full
     /// for longer than `timeout`, where `None` is for ever. netq's own; CPython's manager has no such method.
     ///
+    /// What went in is taken out of `items`, and the rest is left there, after an error too.
+    ///
     /// # Errors
     /// As for [`put`](Self::put).
-    pub fn put_many(&self, items: Vec<Value>, timeout: Option<Duration>) -> Result<usize, Error> {
-        let args = [Value::List(items), true.into(), seconds(timeout)];
-        count(self.put_by("put_many", &args)?)
+    pub fn put_many(&self, items: &mut Vec<Value>, timeout: Option<Duration>) -> Result<usize, Error> {
+        let started = Instant::now();
+        let mut total = 0;
+        loop {
+            let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
+            let slice = left.map_or(SLICE, |left| left.min(SLICE));
+            let args = [Value::List(mem::take(items))];
+            let put = self.put_by("put_many", &args, self.waiting(Some(slice)));
+            let [Value::List(all)] = args else { return Ok(total) };
+            *items = all;
+            let put = count(put?)?.min(items.len());
+            items.drain(..put);
+            total += put;
+            if items.is_empty() || slice < SLICE {
+                return Ok(total);
+            }
+        }
     }
 
     /// Puts all items, waiting for as long as the queue is full, in as few exchanges as it takes: the fast
@@ -118,7 +142,7 @@ impl QueueProxy {
     pub fn put_all<T: Into<Value>>(&self, items: impl IntoIterator<Item = T>) -> Result<usize, Error> {
         let mut items = items.into_iter().map(Into::into);
         if !self.exposes("put_many") {
-            return self.proxy.pipeline("put", items.map(|item| [item]));
+            return self.proxy.pipeline("put", items);
         }
         let mut total = 0;
         loop {
@@ -132,10 +156,7 @@ impl QueueProxy {
                 return Ok(total);
             }
             total += batch.len();
-            while !batch.is_empty() {
-                let put = self.put_many(batch.clone(), None)?;
-                batch.drain(..put.min(batch.len()));
-            }
+            self.put_many(&mut batch, None)?;
         }
     }
 
@@ -147,7 +168,7 @@ impl QueueProxy {
     /// # Errors
     /// As for [`Proxy::call`].
     pub fn get(&self) -> Result<Value, Error> {
-        self.get_one(&[])
+        self.get_one(&[], self.waiting(None))
     }
 
     /// Takes the first item, waiting at most `timeout`. Python's `get(timeout=seconds)`.
@@ -155,7 +176,7 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Empty`] when the time is over; otherwise as for [`Proxy::call`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<Value, Error> {
-        self.get_one(&[true.into(), timeout.as_secs_f64().into()])
+        self.get_one(&[], self.waiting(Some(timeout)))
     }
 
     /// Takes the first item if there is one now. Python's `get_nowait()`.
@@ -163,12 +184,13 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Empty`] if there is none; otherwise as for [`Proxy::call`].
     pub fn try_get(&self) -> Result<Value, Error> {
-        self.get_one(&[false.into()])
+        self.get_one(&[false.into()], Await::Prompt)
     }
 
-    fn get_one(&self, args: &[Value]) -> Result<Value, Error> {
+    fn get_one(&self, args: &[Value], reply: Await) -> Result<Value, Error> {
+        let ask = Ask { method: "get", args, kwargs: &[], repeat: self.proxy.repeat("get"), reply };
         self.proxy.on_line(|line| {
-            let item = self.proxy.call_on(line, "get", args, &[], Repeat::Always)?;
+            let item = self.proxy.value_of(line, &ask)?;
             line.got += 1;
             Ok(item)
         })
@@ -181,9 +203,10 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Empty`] when the time is over; otherwise as for [`Proxy::call`].
     pub fn get_many(&self, max_items: usize, timeout: Option<Duration>) -> Result<Vec<Value>, Error> {
-        let args = [max_items.into(), true.into(), seconds(timeout)];
+        let (args, reply) = (&[max_items.into()], Await::Timed(timeout));
+        let ask = Ask { method: "get_many", args, kwargs: &[], repeat: Repeat::Always, reply };
         self.proxy.on_line(|line| {
-            let list = self.proxy.call_on(line, "get_many", &args, &[], Repeat::Always)?;
+            let list = self.proxy.value_of(line, &ask)?;
             let items = parts(list).map_err(|other| unexpected("a list", &other))?;
             line.got += items.len();
             Ok(items)
@@ -195,7 +218,7 @@ impl QueueProxy {
     /// # Errors
     /// As for [`Proxy::call`].
     pub fn qsize(&self) -> Result<usize, Error> {
-        count(self.proxy.call("qsize", &[])?)
+        count(self.look("qsize")?)
     }
 
     /// Whether the queue is empty now. Python's `empty()`.
@@ -203,7 +226,7 @@ impl QueueProxy {
     /// # Errors
     /// As for [`Proxy::call`].
     pub fn is_empty(&self) -> Result<bool, Error> {
-        truth(self.proxy.call("empty", &[])?)
+        truth(self.look("empty")?)
     }
 
     /// Whether the queue is full now. Python's `full()`.
@@ -211,7 +234,7 @@ impl QueueProxy {
     /// # Errors
     /// As for [`Proxy::call`].
     pub fn is_full(&self) -> Result<bool, Error> {
-        truth(self.proxy.call("full", &[])?)
+        truth(self.look("full")?)
     }
 
     /// Tells the queue that the work on an item that was taken is done. Python's `task_done()`.
@@ -239,7 +262,8 @@ impl QueueProxy {
     }
 
     fn tasks_done(&self, args: &[Value], count: usize) -> Result<(), Error> {
-        self.proxy.on_line(|line| self.proxy.report_on(line, "task_done", args, count))
+        let reply = self.proxy.on_line(|line| self.proxy.report(line, "task_done", args, count))?;
+        self.proxy.value("task_done", reply).map(drop)
     }
 
     /// Whether the queue keeps what this proxy gets until it calls [`task_done`](Self::task_done), and
@@ -252,7 +276,25 @@ impl QueueProxy {
         if !self.exposes("redelivers") {
             return Ok(false);
         }
-        truth(self.proxy.call("redelivers", &[])?)
+        truth(self.look("redelivers")?)
+    }
+
+    fn look(&self, method: &str) -> Result<Value, Error> {
+        let repeat = self.proxy.repeat(method);
+        self.ask(&Ask { method, args: &[], kwargs: &[], repeat, reply: Await::Prompt })
+    }
+
+    pub(super) fn ask(&self, ask: &Ask<'_>) -> Result<Value, Error> {
+        self.proxy.on_line(|line| self.proxy.value_of(line, ask))
+    }
+
+    /// When the reply of a method is to be expected that waits for so long. Of a queue that is not netq's it is not known
+    /// whether its methods have a timeout: `multiprocessing.SimpleQueue` has none.
+    fn waiting(&self, timeout: Option<Duration>) -> Await {
+        match timeout {
+            None if !self.exposes("lend") => Await::Open,
+            timeout => Await::Timed(timeout),
+        }
     }
 
     pub(super) fn exposes(&self, method: &str) -> bool {
@@ -265,6 +307,21 @@ impl QueueProxy {
     /// As for [`Proxy::call`].
     pub fn join(&self) -> Result<(), Error> {
         self.proxy.call("join", &[]).map(drop)
+    }
+
+    /// Waits at most `timeout` until the work on all items is done, and returns whether it is. Python has no such thing:
+    /// it is a [`join`](Self::join) by another connection, which is closed when the time is over.
+    ///
+    /// # Errors
+    /// As for [`Proxy::call`].
+    pub fn join_timeout(&self, timeout: Duration) -> Result<bool, Error> {
+        let mut other = self.clone();
+        other.set_timeout(Some(timeout));
+        match other.join() {
+            Ok(()) => Ok(true),
+            Err(Error::Lost { source, .. }) if is_timeout(&source) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends the queue: puts fail from now on, gets once it is empty, or at once if `immediate`. Python's

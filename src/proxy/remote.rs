@@ -7,65 +7,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::connection::{AuthKey, Connection, FrameError, Stranger};
+use crate::connection::{AuthKey, Connection, FrameError, HandshakeError, Stranger};
 use crate::error::Error;
 use crate::message::{Reply, encode_request};
 use crate::pickle::{Value, Walker};
+use crate::proxy::Retry;
+use crate::proxy::line::Line;
 
-/// How long to wait for a connection to be made, again for its handshake, and again for an answer that a server
-/// has at hand: one that is frozen would keep its client for ever.
-const CONNECT: Duration = Duration::from_secs(10);
+/// How long to wait for a connection to be made, with its handshake, and again for an answer that a server has at hand:
+/// one that is frozen would keep its client for ever.
+pub(super) const CONNECT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
 /// Replies may be as long as Python makes them; memory is taken as the bytes arrive.
 const NO_LIMIT: u64 = u32::MAX as u64;
-
-/// What a proxy does when its connection breaks: reconnect, and how.
-///
-/// A call that did not reach the server is sent again, and so is one whose repetition does no harm, such as a
-/// queue's `qsize` or `get`. A `put` whose reply did not come may have been carried out. A netq hub knows that, as long as
-/// it has not been restarted: there it is repeated, and happens once. Otherwise it is repeated only if
-/// [`repeat_puts`](Self::repeat_puts) says so, and is [`Error::Lost`] if not.
-///
-/// ```
-/// use std::time::Duration;
-/// use netq::Retry;
-///
-/// let stubborn = Retry { patience: Duration::from_secs(600), ..Retry::default() };
-/// let not_at_all = Retry::never();
-/// assert!(not_at_all.patience.is_zero() && !stubborn.repeat_puts);
-/// ```
-#[derive(Clone)]
-pub struct Retry {
-    /// For how long to try to reconnect before giving up. 30 seconds; zero for not at all.
-    pub patience: Duration,
-    /// Whether to repeat a `put` of which not even the hub knows whether it was carried out: then an item may be
-    /// queued twice. Off.
-    pub repeat_puts: bool,
-    /// Receives a line when the connection is lost, and one when it is back.
-    pub notify: Arc<dyn Fn(&str) + Send + Sync>,
-}
-
-impl Retry {
-    /// Every broken connection is an error at once.
-    pub fn never() -> Self {
-        Self { patience: Duration::ZERO, ..Self::default() }
-    }
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { patience: Duration::from_secs(30), repeat_puts: false, notify: Arc::new(|_| {}) }
-    }
-}
-
-impl fmt::Debug for Retry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Retry")
-            .field("patience", &self.patience)
-            .field("repeat_puts", &self.repeat_puts)
-            .finish_non_exhaustive()
-    }
-}
 
 /// A server as its clients know it.
 #[derive(Clone, Debug)]
@@ -80,14 +34,27 @@ impl Remote {
         Self { address, key, retry }
     }
 
-    /// Makes a connection, once. Python's `multiprocessing.connection.Client`.
+    /// Where it is.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Tells whoever wants to know how the connection is.
+    pub(super) fn tell(&self, line: &str) {
+        (self.retry.notify)(line);
+    }
+
+    /// Makes a connection, once, for which everything together takes no longer than `patience`, but that it may take
+    /// the system longer to look a name up. Python's `multiprocessing.connection.Client`.
     pub(super) fn connect(&self, patience: Duration) -> Result<Connection, Error> {
+        let started = Instant::now();
+        let left = || patience.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
         let unreachable = |source| Error::Connect { address: self.address.clone(), source };
         let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
         for address in self.address.to_socket_addrs().map_err(unreachable)? {
-            match TcpStream::connect_timeout(&address, patience) {
+            match TcpStream::connect_timeout(&address, left()) {
                 Ok(stream) => {
-                    return Stranger::new(Arc::new(stream), patience)
+                    return Stranger::new(Arc::new(stream), left())
                         .map_err(Into::into)
                         .and_then(|stranger| stranger.introduce(&self.key, NO_LIMIT))
                         .map_err(|source| Error::Handshake { address: self.address.clone(), source });
@@ -98,55 +65,45 @@ impl Remote {
         Err(unreachable(failure))
     }
 
-    /// Makes a connection for proxies' calls, trying again for as long as the retry policy says. `cause` is
-    /// what broke the one before.
-    pub(super) fn reconnect(&self, cause: &dyn fmt::Display) -> Result<Accepted, Error> {
-        const LONGEST: Duration = Duration::from_secs(2);
-        let started = Instant::now();
-        (self.retry.notify)(&format!("lost the hub at {} ({cause}): reconnecting", self.address));
-        let mut pause = Duration::from_millis(20);
-        loop {
-            match self.connect_and_accept() {
-                Ok(connection) => {
-                    (self.retry.notify)(&format!("back at the hub at {}", self.address));
-                    return Ok(connection);
-                }
-                // Only a hub that is not there can come back; a wrong key stays wrong.
-                Err(error) if may_pass(&error) && started.elapsed() + pause < self.retry.patience => {
-                    thread::sleep(pause);
-                }
-                Err(error) => return Err(error),
-            }
-            pause = (pause * 2).min(LONGEST);
-        }
-    }
-
     /// Calls one of the server's own methods, over a connection that serves only that.
     pub(crate) fn dispatch(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
-        let mut connection = self.connect(CONNECT)?;
-        // To make an object may take its time.
-        let patience = (method != "create").then_some(CONNECT);
-        dispatch(&mut connection, method, args, patience)
+        self.dispatch_within(CONNECT, method, args)
     }
 
     /// As [`dispatch`](Self::dispatch), for what is only a courtesy: not worth a long wait.
     pub(super) fn dispatch_quickly(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
-        let patience = Duration::from_secs(1);
-        dispatch(&mut self.connect(patience)?, method, args, Some(patience))
+        self.dispatch_within(Duration::from_secs(1), method, args)
     }
 
-    /// A connection on which proxies' calls can be made, out of a fresh one.
-    fn accept(&self, mut connection: Connection) -> Result<Accepted, Error> {
+    fn dispatch_within(&self, patience: Duration, method: &str, args: &[Value]) -> Result<Value, Error> {
+        let connection = self.connect(patience)?;
+        // To make an object may take its time.
+        let wait_on = || method == "create" && self.is_alive();
+        dispatch(&mut Line::over(connection), patience, &wait_on, method, args)
+    }
+
+    /// Whether the server shows a sign of life. One that has no room for a connection is alive.
+    pub(super) fn is_alive(&self) -> bool {
+        match self.dispatch("dummy", &[]) {
+            Err(Error::Connect { .. }) => false,
+            Err(Error::Handshake { source: HandshakeError::Frame(FrameError::Io(error)), .. })
+            | Err(Error::Lost { source: error, .. }) => !is_timeout(&error),
+            _ => true,
+        }
+    }
+
+    /// Makes a connection on which proxies' calls can be made, within `patience`.
+    pub(super) fn connect_and_accept(&self, patience: Duration) -> Result<Accepted, Error> {
+        let started = Instant::now();
+        let mut line = Line::over(self.connect(patience)?);
+        let left = patience.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
         // Python sends its process's and thread's name; it helps to tell clients apart.
         let name = thread::current().name().unwrap_or("netq").to_owned();
-        let run = dispatch(&mut connection, "accept_connection", &[name.into()], Some(CONNECT))?;
-        // A call of an object may wait for ever.
-        wait_at_most(&connection, None, "accept_connection")?;
-        Ok(Accepted { connection, run: String::try_from(run).ok() })
-    }
-
-    pub(super) fn connect_and_accept(&self) -> Result<Accepted, Error> {
-        self.accept(self.connect(CONNECT)?)
+        let run = dispatch(&mut line, left, &|| false, "accept_connection", &[name.into()])?;
+        match line.connection {
+            Some(connection) => Ok(Accepted { connection, run: String::try_from(run).ok() }),
+            None => Err(lost("accept_connection", ErrorKind::NotConnected.into())),
+        }
     }
 }
 
@@ -157,21 +114,17 @@ pub(super) struct Accepted {
     pub run: Option<String>,
 }
 
-fn wait_at_most(connection: &Connection, patience: Option<Duration>, method: &str) -> Result<(), Error> {
-    connection.stream().set_read_timeout(patience).map_err(|error| lost(method, error))
-}
-
 /// Calls one of the server's own methods, and waits for its reply as long as that.
 fn dispatch(
-    connection: &mut Connection,
+    line: &mut Line,
+    patience: Duration,
+    wait_on: &dyn Fn() -> bool,
     method: &str,
     args: &[Value],
-    patience: Option<Duration>,
 ) -> Result<Value, Error> {
-    let request = encode_request(None, method, args, &[]);
-    wait_at_most(connection, patience, method)?;
+    let request = encode_request(None, method, [args, &[]], &[]);
     let reply =
-        exchange(connection, &mut Walker::new(), &request).map_err(|failure| failure.into_error(method))?;
+        line.exchange(&request, patience, Some(wait_on)).map_err(|failure| failure.into_error(method))?;
     match reply {
         Reply::Return(value) => Ok(value),
         other => Err(into_error(other)),
@@ -200,6 +153,11 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// No reply came in time.
+    pub(super) fn silence() -> Self {
+        Self::NoReply(io::Error::new(ErrorKind::TimedOut, "the hub does not answer: is it frozen?"))
+    }
+
     pub(super) fn into_error(self, method: &str) -> Error {
         match self {
             Self::NotSent(source) | Self::NoReply(source) => lost(method, source),
@@ -208,19 +166,22 @@ impl Failure {
     }
 }
 
-fn lost(method: &str, source: io::Error) -> Error {
-    Error::Lost { method: method.into(), source }
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(cause) | Self::NoReply(cause) => cause.fmt(f),
+            Self::Nonsense(what) => what.fmt(f),
+        }
+    }
 }
 
-/// Sends a request and waits for its reply.
-pub(super) fn exchange(
-    connection: &mut Connection,
-    walker: &mut Walker,
-    request: &[u8],
-) -> Result<Reply, Failure> {
-    // A frame that was not written whole is not a request yet.
-    connection.send(&[request]).map_err(Failure::NotSent)?;
-    receive(connection, walker)
+/// Whether a socket has waited for as long as it was told to. What it says then differs between platforms.
+pub(super) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+fn lost(method: &str, source: io::Error) -> Error {
+    Error::Lost { method: method.into(), source }
 }
 
 /// Waits for the reply to a request that was sent.
@@ -230,9 +191,7 @@ pub(super) fn receive(connection: &mut Connection, walker: &mut Walker) -> Resul
         Ok(None) => {
             Err(Failure::NoReply(io::Error::new(ErrorKind::UnexpectedEof, "the hub closed the connection")))
         }
-        Err(FrameError::Io(error)) if error.kind() == ErrorKind::TimedOut => Err(Failure::NoReply(
-            io::Error::new(ErrorKind::TimedOut, "the hub does not answer: is it frozen?"),
-        )),
+        Err(FrameError::Io(error)) if is_timeout(&error) => Err(Failure::silence()),
         Err(FrameError::Io(error)) => Err(Failure::NoReply(error)),
         Err(FrameError::Truncated) => {
             Err(Failure::NoReply(io::Error::new(ErrorKind::UnexpectedEof, "the hub stopped in mid-reply")))
@@ -246,7 +205,7 @@ pub(super) fn may_pass(error: &Error) -> bool {
     match error {
         Error::Connect { .. } => true,
         // A hub that stops in the middle of a handshake.
-        Error::Handshake { source: crate::connection::HandshakeError::Frame(_), .. } => true,
+        Error::Handshake { source: HandshakeError::Frame(_), .. } => true,
         Error::Lost { .. } => true,
         _ => false,
     }
@@ -254,49 +213,34 @@ pub(super) fn may_pass(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::net::TcpListener;
 
     use super::*;
 
-    /// A server for one connection, which gives each request that answer, or none, until its client leaves.
-    fn server(answer: Option<&'static [u8]>) -> (Remote, thread::JoinHandle<()>) {
+    /// A server for one connection, which answers no request until its client leaves.
+    fn server() -> (Remote, thread::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let server = thread::spawn(move || {
             let stream = Arc::new(listener.accept().unwrap().0);
             let mut connection =
                 Stranger::new(stream, CONNECT).unwrap().welcome(&AuthKey::new(b"k"), 1000).unwrap();
-            while let Ok(Some(_)) = connection.receive() {
-                answer.into_iter().for_each(|answer| connection.send(&[answer]).unwrap());
-            }
+            while let Ok(Some(_)) = connection.receive() {}
         });
         (Remote::new(address, AuthKey::new(b"k"), Retry::default()), server)
     }
 
     #[test]
     fn a_server_that_is_frozen_does_not_keep_its_client() {
-        let (remote, frozen) = server(None);
-        let mut connection = remote.connect(CONNECT).unwrap();
-        let error = dispatch(&mut connection, "stat", &[], Some(Duration::from_millis(30))).unwrap_err();
+        let (remote, frozen) = server();
+        let moment = Duration::from_millis(30);
+        let mut line = Line::over(remote.connect(CONNECT).unwrap());
+        let asked = Cell::new(0);
+        let error = dispatch(&mut line, moment, &|| asked.replace(asked.get() + 1) < 2, "stat", &[]);
+        let error = error.unwrap_err();
         assert!(error.to_string().ends_with("the hub does not answer: is it frozen?"), "{error}");
-        drop(connection);
+        assert_eq!(asked.get(), 3);
         frozen.join().unwrap();
-    }
-
-    #[test]
-    fn patience_may_be_longer_than_any_clock_runs() {
-        let (mut remote, server) = server(Some(b"\x80\x04\x8c\x07#RETURNN\x86."));
-        remote.retry.patience = Duration::MAX;
-        drop(remote.reconnect(&"a test").unwrap());
-        server.join().unwrap();
-    }
-
-    #[test]
-    fn a_call_of_an_object_may_wait_for_ever() {
-        let (remote, server) = server(Some(b"\x80\x04\x8c\x07#RETURNN\x86."));
-        let connection = remote.connect_and_accept().unwrap().connection;
-        assert_eq!(connection.stream().read_timeout().unwrap(), None);
-        drop(connection);
-        server.join().unwrap();
     }
 }

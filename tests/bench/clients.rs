@@ -55,7 +55,7 @@ impl Client for Manager {
     }
 
     fn put_many(&mut self, items: Vec<String>) -> Result<()> {
-        self.0.put_many(items.into_iter().map(Value::Str).collect(), None)?;
+        self.0.put_many(&mut items.into_iter().map(Value::Str).collect(), None)?;
         Ok(())
     }
 

@@ -258,3 +258,16 @@ fn get_gives_up_at_once_when_it_is_told_not_to_reconnect() {
     let ended = get.wait();
     assert!(ended.error(1).ends_with("while waiting for an item of 'tasks': nothing was taken"), "{ended:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn get_gives_up_when_its_time_is_over_though_the_hub_is_frozen() {
+    let hub = Hub::start(&["tasks"]);
+    let get = Running::start(&mut hub.command(&["get", "tasks", "--timeout", "0.7", "--reconnect", "1e19"]));
+    wait_for("the get", || (hub.figure("tasks", "waiting_getters") == 1).then_some(()));
+    let status =
+        std::process::Command::new("kill").args(["-STOP", &hub.running.child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+    let ended = get.wait();
+    assert!(ended.error(1).contains("the hub does not answer: is it frozen?"), "{ended:?}");
+}

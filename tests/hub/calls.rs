@@ -72,7 +72,7 @@ fn an_opaque_object_can_be_put_again_unchanged() {
     assert_eq!((got.to_string(), &got), ("<datetime.date>".into(), &date));
     queue.put(dict.clone()).unwrap();
     assert_eq!(queue.get().unwrap(), Value::Opaque(Pickled::from(dict)));
-    assert_eq!(queue.put_many(vec![1.into(), date.clone()], None).unwrap(), 2);
+    assert_eq!(queue.put_many(&mut vec![1.into(), date.clone()], None).unwrap(), 2);
     assert_eq!(queue.get_many(9, None).unwrap(), [1.into(), date]);
 }
 
@@ -87,7 +87,7 @@ fn full_and_empty_are_python_s() {
     queue.try_put(2).unwrap();
     assert!(matches!(queue.try_put(3), Err(Error::Full)));
     assert!(matches!(queue.put_timeout(3, moment), Err(Error::Full)));
-    assert_eq!(queue.put_many(vec![3.into()], Some(moment)).unwrap(), 0);
+    assert_eq!(queue.put_many(&mut vec![3.into()], Some(moment)).unwrap(), 0);
     assert!(queue.is_full().unwrap() && !queue.is_empty().unwrap());
     assert_eq!(queue.qsize().unwrap(), 2);
     assert_eq!(queue.get_many(10, None).unwrap(), [1.into(), 2.into()]);

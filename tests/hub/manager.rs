@@ -124,7 +124,7 @@ fn a_put_whose_connection_breaks_is_repeated_and_happens_once() {
     assert!(matches!(queue.try_get(), Err(Error::Empty)));
 
     // The queue holds 2: the second and the third wait there while the connection is cut.
-    put(&|| assert_eq!(queue.put_many(vec!["a".into(), "b".into()], None).unwrap(), 2));
+    put(&|| assert_eq!(queue.put_many(&mut vec!["a".into(), "b".into()], None).unwrap(), 2));
     thread::scope(|scope| {
         let putting = scope.spawn(|| queue.put_all(["c", "d"]).unwrap());
         until("it waits", || figure(&hub, "get_task_queue", "waiting_putters") == 1);

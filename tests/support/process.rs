@@ -101,6 +101,12 @@ impl Process {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
+    /// Sends it a signal, such as `-STOP`.
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
