@@ -35,6 +35,7 @@
 //! | [`connection`] | frames over TCP, and the handshake that makes a connection of a stranger |
 //! | [`pickle`] | Python's serialization: spans, opaque payloads, values |
 //! | [`queue`] | a bounded queue for threads, and its guards; no network |
+//! | `store` | a journal on disk, which no queue uses yet (feature `journal`) |
 //! | `message` | requests and replies: [`Call`], [`Exception`] |
 //! | `error` | [`Error`]: what a client's call can come to |
 //! | `shared` | what can be served: [`Shared`], [`SharedQueue`], and delivery at least once |
@@ -64,6 +65,9 @@ pub mod queue;
 mod shared;
 #[cfg(feature = "status")]
 mod status;
+#[cfg(feature = "journal")]
+#[allow(dead_code)] // Until the queues use it.
+mod store;
 #[doc(hidden)]
 pub mod units;
 

@@ -1,0 +1,586 @@
+//! The journal: records gather in one buffer, and whoever waits for one to be on disk writes all of them.
+//!
+//! That is a *group commit*. The first thread that waits becomes the leader: it writes what has gathered, and syncs,
+//! while the records of others gather for the next. Only puts wait. Records of what has left ride along, or are
+//! written by the journal's own thread a second later, which also sees to the files: it makes them, and copies what is
+//! left in the oldest so that it can go.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::batch::{Batches, SEGMENT};
+use super::book::{LatestPut, item_size};
+use super::disk::{Blocks, Directory, Disk};
+use super::error::{StoreError, is_full};
+use super::plan::{PART, Plan};
+use super::record::{Record, Records};
+use super::recover::{self, Found, Item};
+use super::writer::Writer;
+
+/// How long a record that nobody waits for may stay in memory, and how long a full disk is left alone.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How long after it was answered a put is synced; `None`: before.
+pub(super) type Delay = Option<Duration>;
+
+/// What is told to somebody when the store has failed.
+pub(super) type OnFailure = Box<dyn Fn(&str) + Send + Sync>;
+
+/// A store that fails: what is on disk is unknown, and nothing can be kept any more.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Failed;
+
+/// A journal that is open.
+pub(super) struct Journal {
+    inner: Arc<Inner>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Inner {
+    disk: Box<dyn Disk>,
+    sync: Delay,
+    on_failure: OnFailure,
+    state: Mutex<State>,
+    /// Batches were written, or a file was made, or neither can be any more.
+    changed: Condvar,
+    /// There is something to do for the journal's own thread.
+    work: Condvar,
+}
+
+struct State {
+    plan: Plan,
+    /// Not here while somebody writes.
+    writer: Option<Writer>,
+    /// The batches before these numbers are written, and on disk.
+    written: u64,
+    synced: u64,
+    /// Since when there has been a record that is not written, or written and not synced.
+    pending: Option<Instant>,
+    unsynced: Option<Instant>,
+    /// The disk had no room for another file, at that time.
+    full: Option<Instant>,
+    /// Batches cannot be written for that reason.
+    stuck: bool,
+    /// So many bytes of an item wait for a file.
+    wanted: usize,
+    /// The batch that says which segments are not needed any more.
+    floor: u64,
+    next_file: u64,
+    /// The journal's thread will look by itself within a second.
+    armed: bool,
+    failed: bool,
+    stop: bool,
+    syncs: u64,
+    bytes_written: u64,
+}
+
+/// Figures about a store.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Figures {
+    /// Of all its files.
+    pub bytes: u64,
+    /// What the items in it take.
+    pub live: u64,
+    pub segments: usize,
+    pub syncs: u64,
+    pub written: u64,
+    /// How old the oldest record is that a loss of power would lose.
+    pub unsynced: Option<Duration>,
+    pub full: bool,
+}
+
+impl Journal {
+    /// Opens the store in a directory, and makes it if it is missing. Returns what was left out, for people.
+    pub fn open(
+        path: &Path,
+        sync: Delay,
+        repair: bool,
+        on_failure: OnFailure,
+    ) -> Result<(Self, Vec<String>), StoreError> {
+        let (journal, notes) = Self::on(Box::new(Directory::open(path)?), sync, repair, on_failure)?;
+        let inner = Arc::clone(&journal.inner);
+        let thread = thread::Builder::new().name("netq-journal".into()).stack_size(256 << 10);
+        *journal.thread.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(thread.spawn(move || inner.run())?);
+        Ok((journal, notes))
+    }
+
+    /// As `open`, without a thread.
+    fn on(
+        disk: Box<dyn Disk>,
+        sync: Delay,
+        repair: bool,
+        on_failure: OnFailure,
+    ) -> Result<(Self, Vec<String>), StoreError> {
+        if let Some(process) = disk.lock()? {
+            return Err(StoreError::InUse(process));
+        }
+        let Found { mut book, files, end, number, next_file, notes, damaged } =
+            recover::read(&*disk, repair)?;
+        book.size = recover::items(&*disk, &files, &book, &mut |_| {})?;
+        let writer = Writer::open(&*disk, files.back(), number)?;
+        let old = files.len();
+        let state = State {
+            plan: Plan::new(book, files, end, number),
+            writer: Some(writer),
+            written: number,
+            synced: number,
+            pending: None,
+            unsynced: None,
+            full: None,
+            stuck: false,
+            wanted: 0,
+            floor: 0,
+            next_file,
+            armed: false,
+            failed: false,
+            stop: false,
+            syncs: 0,
+            bytes_written: 0,
+        };
+        let (state, changed, work) = (Mutex::new(state), Condvar::new(), Condvar::new());
+        let inner = Arc::new(Inner { disk, sync, on_failure, state, changed, work });
+        // Here, so that who starts a hub learns that there is no room.
+        while inner.lock().plan.wants_spare(0) {
+            let name = inner.create_file()?;
+            inner.lock().plan.spares.push_back(name);
+        }
+        if damaged {
+            inner.lock().plan.begin_segment();
+            for _ in 0..old {
+                inner.compact();
+                inner.flush();
+                if inner.lock().stuck {
+                    return Err(StoreError::Full(io::ErrorKind::StorageFull.into()));
+                }
+                inner.drop_oldest();
+            }
+        }
+        Ok((Self { inner, thread: Mutex::new(None) }, notes))
+    }
+
+    /// The queues in the store: each one's number is its place.
+    pub fn queues(&self) -> Vec<Kept> {
+        let state = self.inner.lock();
+        let queues = state.plan.book.queues.iter();
+        let kept = queues.map(|queue| Kept {
+            name: queue.name.clone(),
+            items: queue.live.len(),
+            next: queue.next,
+            unfinished: queue.unfinished,
+            puts: queue.puts.clone(),
+        });
+        kept.collect()
+    }
+
+    /// Adds a queue, and says its number.
+    pub fn add_queue(&self, name: &str) -> u64 {
+        let mut state = self.inner.lock();
+        let queue = state.plan.book.queues.len() as u64;
+        self.inner.note(&mut state, &Record::Queue { queue, next: 0, unfinished: 0, name: name.as_bytes() });
+        queue
+    }
+
+    /// Reads all items, each once, mostly in the order of their numbers. Before anything is put.
+    pub fn items(&self, each: &mut dyn FnMut(Item<'_>)) -> Result<(), StoreError> {
+        let state = self.inner.lock();
+        recover::items(&*self.inner.disk, &state.plan.files, &state.plan.book, each).map(drop)
+    }
+
+    /// Notes an item, and what its client's latest put has thereby come to. Returns what [`wait`](Self::wait) is for.
+    /// An item is a pickle, so it is never empty. The caller makes sure that its numbers grow: so it holds the lock
+    /// under which they are given.
+    pub fn put(&self, queue: u64, number: u64, payload: &[u8], put: Option<&LatestPut>) -> u64 {
+        let mut state = self.inner.lock();
+        let (last, total) = (payload.len().saturating_sub(1) / PART, payload.len() as u64);
+        let mut ticket = 0;
+        for (index, part) in payload.chunks(PART).enumerate() {
+            let at = (index * PART) as u64;
+            let record = match last {
+                0 => Record::Put { queue, number, attempts: 0, again: false, payload },
+                _ => Record::Part { queue, number, attempts: 0, again: false, total, at, payload: part },
+            };
+            ticket = match put.filter(|_| index == last) {
+                Some(LatestPut { client, number, items }) => {
+                    let put = Record::Once { queue, number: *number, items: *items, client };
+                    state.plan.append_once(&record, &put)
+                }
+                None => state.plan.append(&record),
+            };
+        }
+        state.plan.book.size += item_size(payload.len());
+        state.pending.get_or_insert_with(Instant::now);
+        ticket
+    }
+
+    /// Notes that an item has left for good, whose payload is so long.
+    pub fn done(&self, queue: u64, number: u64, payload: usize) {
+        let mut state = self.inner.lock();
+        state.plan.book.size = state.plan.book.size.saturating_sub(item_size(payload));
+        self.inner.note(&mut state, &Record::Done { queue, number, count: 1 });
+    }
+
+    /// Notes that so many items from this number on, of so many bytes altogether, have left for good.
+    pub fn all_done(&self, queue: u64, number: u64, count: u64, payloads: usize) {
+        let mut state = self.inner.lock();
+        let size = payloads as u64 + count * item_size(0);
+        state.plan.book.size = state.plan.book.size.saturating_sub(size);
+        self.inner.note(&mut state, &Record::Done { queue, number, count });
+    }
+
+    /// Notes how often work on an item has failed.
+    pub fn back(&self, queue: u64, number: u64, attempts: u32) {
+        self.inner.note(&mut self.inner.lock(), &Record::Back { queue, number, attempts: attempts.into() });
+    }
+
+    /// Notes how many tasks are unfinished.
+    pub fn tasks(&self, queue: u64, unfinished: u64) {
+        self.inner.note(&mut self.inner.lock(), &Record::Tasks { queue, unfinished });
+    }
+
+    /// Waits until what was noted up to this ticket is kept, as the journal's way of syncing has it.
+    pub fn wait(&self, ticket: u64) -> Result<(), Failed> {
+        let inner = &*self.inner;
+        let mut state = inner.lock();
+        loop {
+            let kept = if inner.sync.is_none() { state.synced } else { state.written };
+            if kept > ticket {
+                return Ok(());
+            }
+            if state.failed {
+                return Err(Failed);
+            }
+            state = match state.writer.is_some() && !state.stuck {
+                true => inner.lead(state, inner.sync.is_none()),
+                false => inner.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Waits, not for long, until there is a file with room for an item of so many bytes, or there will be none.
+    pub fn prepare(&self, payload: usize) {
+        let mut state = self.inner.lock();
+        while !(state.plan.has_room(payload) || state.full.is_some() || state.failed) {
+            self.inner.want(&mut state, payload);
+            state = self.inner.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether there is room for an item of so many bytes. Only a full disk has none.
+    pub fn has_room(&self, payload: usize) -> bool {
+        let mut state = self.inner.lock();
+        let room = state.full.is_none() || state.plan.has_room(payload);
+        if !room {
+            self.inner.want(&mut state, payload);
+        }
+        room
+    }
+
+    /// Everything that was noted is on disk.
+    pub fn flush(&self) {
+        self.inner.flush();
+    }
+
+    /// Figures for people.
+    pub fn figures(&self) -> Figures {
+        let state = self.inner.lock();
+        let files = state.plan.files.len() + state.plan.spares.len();
+        Figures {
+            bytes: (files * SEGMENT) as u64,
+            live: state.plan.book.size,
+            segments: files,
+            syncs: state.syncs,
+            written: state.bytes_written,
+            unsynced: state.unsynced.or(state.pending).map(|since| since.elapsed()),
+            full: state.full.is_some(),
+        }
+    }
+}
+
+/// A queue that was kept.
+#[derive(Debug, PartialEq)]
+pub(super) struct Kept {
+    pub name: String,
+    pub items: u64,
+    pub next: u64,
+    pub unfinished: u64,
+    pub puts: Vec<LatestPut>,
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.inner.lock().stop = true;
+        self.inner.work.notify_one();
+        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+        self.inner.flush();
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a record for which nobody waits.
+    fn note(&self, state: &mut State, record: &Record<'_>) {
+        if state.full.is_some() && state.plan.is_scarce() {
+            // To lose one of these means that an item is delivered again; without that file, nothing could go.
+            state.plan.book.apply(record);
+            return;
+        }
+        state.plan.append(record);
+        state.pending.get_or_insert_with(Instant::now);
+        self.arm(state);
+    }
+
+    /// The journal's thread must look within a second.
+    fn arm(&self, state: &mut State) {
+        if !state.armed {
+            state.armed = true;
+            self.work.notify_one();
+        }
+    }
+
+    fn want(&self, state: &mut State, payload: usize) {
+        state.wanted = state.wanted.max(payload.max(1));
+        self.work.notify_one();
+    }
+
+    /// Writes what has gathered, for all; or waits until somebody else has.
+    fn lead<'s>(&'s self, mut state: MutexGuard<'s, State>, sync: bool) -> MutexGuard<'s, State> {
+        let Some(mut writer) = state.writer.take() else {
+            return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        let (mut batches, through) = (state.plan.take(), state.plan.next());
+        let pending = state.pending.take();
+        drop(state);
+        let panics = Panics(self);
+        let result = writer.write(&mut batches, through, sync, &mut |segment| self.next_file(segment));
+        std::mem::forget(panics);
+        if let Err(error) = &result
+            && !is_full(error)
+        {
+            self.fail(error);
+        }
+        let mut state = self.lock();
+        state.synced = writer.synced;
+        state.stuck = result.is_err();
+        if state.stuck {
+            state.plan.give_back(batches);
+            state.pending = pending.or(state.pending);
+            state.full = Some(Instant::now());
+        } else {
+            state.written = through;
+            state.unsynced = if sync { None } else { state.unsynced.or(pending) };
+        }
+        (state.syncs, state.bytes_written) = (writer.syncs, writer.written);
+        state.writer = Some(writer);
+        if state.unsynced.is_some() {
+            self.arm(&mut state);
+        }
+        if state.wants_spare() || state.plan.is_wasteful(state.full.is_some()) {
+            self.work.notify_one();
+        }
+        self.changed.notify_all();
+        state
+    }
+
+    /// Opens a file for this segment.
+    fn next_file(&self, segment: u64) -> io::Result<Box<dyn Blocks>> {
+        let spare = self.lock().plan.spares.pop_front();
+        let name = spare.map_or_else(|| self.create_file(), Ok)?;
+        let file = self.disk.open(&name)?;
+        self.lock().plan.files.push_back((segment, name));
+        Ok(file)
+    }
+
+    /// Makes a file, which will be there after a loss of power.
+    fn create_file(&self) -> io::Result<String> {
+        let name = {
+            let mut state = self.lock();
+            state.next_file += 1;
+            recover::file_name(state.next_file - 1)
+        };
+        self.disk.create(&name, SEGMENT)?;
+        self.disk.sync_dir()?;
+        Ok(name)
+    }
+
+    /// Nothing that is noted now, or waits to be on disk, will ever be known to be there.
+    fn fail(&self, error: &io::Error) {
+        // First, so that a process that ends now has answered nobody.
+        (self.on_failure)(&error.to_string());
+        self.lock().failed = true;
+        self.changed.notify_all();
+        self.work.notify_one();
+    }
+
+    /// The life of the journal's own thread.
+    fn run(&self) {
+        let mut state = self.lock();
+        while !(state.stop || state.failed) {
+            if let Some(chore) = self.chore(&state) {
+                drop(state);
+                self.do_chore(chore);
+                state = self.lock();
+                continue;
+            }
+            let due = self.due(&state);
+            state.armed = due.is_some();
+            state = match due.map(|due| due.saturating_duration_since(Instant::now())) {
+                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => self.write_late(state),
+                Some(nap) => self.work.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
+
+    /// When this thread has to write, or to look whether the disk is still full.
+    fn due(&self, state: &State) -> Option<Instant> {
+        let late = self.sync.unwrap_or(SOON);
+        let pending = state.pending.filter(|_| !state.stuck).map(|since| since + late.min(SOON));
+        let unsynced = state.unsynced.map(|since| since + late);
+        let again = state.full.filter(|_| state.wanted > 0 || state.stuck).map(|since| since + SOON);
+        pending.into_iter().chain(unsynced).chain(again).min()
+    }
+
+    fn write_late<'s>(&'s self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        let late = self.sync.unwrap_or_default();
+        let old = state.unsynced.or(state.pending).is_some_and(|since| since.elapsed() >= late);
+        if state.stuck { state } else { self.lead(state, old) }
+    }
+
+    /// What is to be done now for the files, if anything is.
+    fn chore(&self, state: &State) -> Option<Chore> {
+        let oldest = state.plan.files.front().map_or(u64::MAX, |(id, _)| *id);
+        if state.wants_spare() {
+            return Some(Chore::AddSpare);
+        }
+        if state.stuck {
+            return None;
+        }
+        if oldest < state.plan.book.floor {
+            return Some(if state.synced > state.floor { Chore::DropOldest } else { Chore::Sync });
+        }
+        state.plan.is_wasteful(state.full.is_some()).then_some(Chore::Compact)
+    }
+
+    fn do_chore(&self, chore: Chore) {
+        match chore {
+            Chore::AddSpare => self.add_spare(),
+            Chore::Sync => drop(self.lead(self.lock(), true)),
+            Chore::DropOldest => self.drop_oldest(),
+            Chore::Compact => self.compact(),
+        }
+    }
+
+    fn add_spare(&self) {
+        match self.create_file() {
+            Ok(name) => {
+                let mut state = self.lock();
+                state.plan.spares.push_back(name);
+                state.has_spare();
+            }
+            Err(error) if is_full(&error) => self.lock().full = Some(Instant::now()),
+            Err(error) => self.fail(&error),
+        }
+        self.changed.notify_all();
+    }
+
+    /// Copies what is left in the oldest segment to the end, so that it is not needed any more.
+    fn compact(&self) {
+        let Some((id, name)) = self.lock().plan.files.front().cloned() else { return };
+        let bytes = match self.disk.read(&name, SEGMENT) {
+            Ok(bytes) => bytes,
+            Err(error) => return self.fail(&error),
+        };
+        for (_, batch) in Batches::new(&bytes, Some(id)) {
+            // One at a time: others want to note something too.
+            let mut state = self.lock();
+            for mut record in Records(batch.records).flatten() {
+                if !state.plan.book.needs(&record) {
+                    continue;
+                }
+                if let Record::Put { queue, number, attempts, again, .. }
+                | Record::Part { queue, number, attempts, again, .. } = &mut record
+                {
+                    let live = state.plan.book.queues.get(*queue as usize).map(|queue| &queue.live);
+                    *attempts = live.and_then(|live| live.get(*number)).unwrap_or(0).into();
+                    *again = true;
+                }
+                state.plan.append(&record);
+            }
+        }
+        let mut state = self.lock();
+        state.floor = state.plan.append(&Record::Floor { segment: id + 1 });
+        state.pending.get_or_insert_with(Instant::now);
+    }
+
+    /// The oldest segment's file is free: that the segment is not needed is known on disk.
+    fn drop_oldest(&self) {
+        let mut state = self.lock();
+        let Some((_, name)) = state.plan.files.pop_front() else { return };
+        if state.plan.wants_spare(state.wanted) {
+            state.plan.spares.push_back(name);
+            state.has_spare();
+            self.changed.notify_all();
+            return;
+        }
+        drop(state);
+        // If it stays, it is in nobody's way: it is known not to be needed.
+        let _ = self.disk.remove(&name);
+    }
+
+    fn flush(&self) {
+        let mut state = self.lock();
+        let through = state.plan.next();
+        while state.synced < through && !state.failed && !state.stuck {
+            state = self.lead(state, true);
+        }
+    }
+}
+
+impl State {
+    fn wants_spare(&self) -> bool {
+        let again = |since: Instant| (self.wanted > 0 || self.stuck) && since.elapsed() >= SOON;
+        self.plan.wants_spare(self.wanted) && self.full.is_none_or(again)
+    }
+
+    /// There is a new file without a segment.
+    fn has_spare(&mut self) {
+        self.stuck = false;
+        if !self.plan.wants_spare(0) {
+            self.full = None;
+        }
+        if self.plan.has_room(self.wanted) {
+            self.wanted = 0;
+        }
+    }
+}
+
+/// What the journal's thread does for the files.
+enum Chore {
+    AddSpare,
+    /// Write and sync, so that the oldest segment can go.
+    Sync,
+    DropOldest,
+    Compact,
+}
+
+/// A leader that panics has failed: nobody knows what it has written.
+struct Panics<'i>(&'i Inner);
+
+impl Drop for Panics<'_> {
+    fn drop(&mut self) {
+        self.0.fail(&io::Error::other("the thread that wrote has panicked"));
+    }
+}
+
+#[cfg(test)]
+#[path = "sim_tests.rs"]
+mod tests;
