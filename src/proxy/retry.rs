@@ -9,7 +9,7 @@ use std::time::Duration;
 /// A call that did not reach the server is sent again, and so is one whose repetition does no harm, such as a
 /// queue's `qsize` or `get`. A `put` whose reply did not come may have been carried out. A netq hub knows that, as long as
 /// it has not been restarted: there it is repeated, and happens once. Otherwise it is repeated only if
-/// [`repeat_puts`](Self::repeat_puts) says so, and is [`Error::Lost`] if not.
+/// [`repeat_puts`](Self::repeat_puts) says so, and is [`Error::Lost`](crate::Error::Lost) if not.
 ///
 /// ```
 /// use std::time::Duration;
