@@ -14,7 +14,6 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -189,18 +188,13 @@ fn start_hub(key: &str) -> Result<(Process, String), Failure> {
     let Some(stdout) = hub.process.stdout.take() else {
         return Err(Failure::failed("the hub has no output"));
     };
-    let (send, receive) = mpsc::channel();
-    // Reading has no deadline, waiting for a thread that reads has.
-    thread::spawn(move || {
-        let mut lines = BufReader::new(stdout).lines();
-        let _ = send.send(lines.next());
-        // The rest is read so that the hub never waits for room in the pipe.
-        lines.for_each(drop);
-    });
-    let line = match receive.recv_timeout(DEADLINE) {
-        Ok(Some(Ok(line))) => line,
-        _ => return Err(Failure::failed("the hub does not say where it listens")),
+    let mut lines = BufReader::new(stdout).lines();
+    // A hub that cannot listen ends, and then so does this.
+    let Some(Ok(line)) = lines.next() else {
+        return Err(Failure::failed("the hub does not say where it listens"));
     };
+    // The rest is read so that the hub never waits for room in the pipe.
+    thread::spawn(move || lines.for_each(drop));
     match line.strip_prefix("netq: listening on ") {
         Some(address) => Ok((hub, address.to_owned())),
         None => Err(Failure::failed(format!("the hub says '{line}' and not where it listens"))),

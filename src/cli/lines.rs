@@ -1,7 +1,8 @@
 //! Items from standard input, one per line or up to a NUL byte, in batches that never make a line wait.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, ErrorKind};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use netq::Value;
@@ -25,44 +26,80 @@ pub enum End {
 }
 
 /// Lines that a thread reads ahead, while those before are on their way to the hub.
-pub struct Lines {
-    read: Receiver<Result<Value, Failure>>,
+pub struct Lines(Arc<Ahead>);
+
+/// What the thread that reads hands over to the one that puts.
+#[derive(Default)]
+struct Ahead {
+    state: Mutex<State>,
+    /// A line came, or left, or was the last. There is one waiter at most: who reads waits only when there are many
+    /// lines, and who puts when there are none.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<Value>,
     /// What ended the reading, once the lines before it have been handed out.
     failure: Option<Failure>,
+    ended: bool,
 }
 
 impl Lines {
     /// Starts to read. Each line becomes Python `bytes` if `bytes` is set, and a `str` otherwise.
     pub fn of(input: impl BufRead + Send + 'static, bytes: bool, end: End) -> Self {
-        let (send, read) = sync_channel(2 * BATCH_ITEMS);
+        let ahead = Arc::new(Ahead::default());
+        let reader = Reader(ahead.clone());
         // It is not joined: it may wait for ever for a line of somebody who has left.
-        thread::spawn(move || read_lines(input, bytes, end, &send));
-        Self { read, failure: None }
+        thread::spawn(move || {
+            let failure = read_lines(input, bytes, end, &reader.0).err();
+            reader.0.lock().failure = failure;
+        });
+        Self(ahead)
     }
 
     /// Waits for a line, and returns it together with those that are there already; `None` at the end.
     pub fn next_batch(&mut self) -> Result<Option<Vec<Value>>, Failure> {
-        if let Some(failure) = self.failure.take() {
-            return Err(failure);
+        let none_yet = |state: &mut State| state.lines.is_empty() && !state.ended;
+        let state = self.0.lock();
+        let mut state = self.0.changed.wait_while(state, none_yet).unwrap_or_else(PoisonError::into_inner);
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH_ITEMS
+            && bytes < BATCH_BYTES
+            && let Some(item) = state.lines.pop_front()
+        {
+            bytes += size(&item);
+            batch.push(item);
         }
-        let Ok(first) = self.read.recv() else { return Ok(None) };
-        let first = first?;
-        let mut bytes = size(&first);
-        let mut batch = vec![first];
-        while batch.len() < BATCH_ITEMS && bytes < BATCH_BYTES {
-            match self.read.try_recv() {
-                Ok(Ok(item)) => {
-                    bytes += size(&item);
-                    batch.push(item);
-                }
-                Ok(Err(failure)) => {
-                    self.failure = Some(failure);
-                    break;
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        self.0.changed.notify_one();
+        match state.failure.take_if(|_| batch.is_empty()) {
+            Some(failure) => Err(failure),
+            None => Ok(Some(batch).filter(|batch| !batch.is_empty())),
         }
-        Ok(Some(batch))
+    }
+}
+
+impl Ahead {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for room, and adds a line.
+    fn push(&self, line: Value) {
+        let full = |state: &mut State| state.lines.len() >= 2 * BATCH_ITEMS;
+        let state = self.changed.wait_while(self.lock(), full);
+        state.unwrap_or_else(PoisonError::into_inner).lines.push_back(line);
+        self.changed.notify_one();
+    }
+}
+
+/// The thread that reads, whose end is the end of the lines, however it comes.
+struct Reader(Arc<Ahead>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.lock().ended = true;
+        self.0.changed.notify_one();
     }
 }
 
@@ -75,7 +112,7 @@ pub fn size(item: &Value) -> usize {
     }
 }
 
-fn read_lines(mut input: impl BufRead, bytes: bool, end: End, send: &SyncSender<Result<Value, Failure>>) {
+fn read_lines(mut input: impl BufRead, bytes: bool, end: End, ahead: &Ahead) -> Result<(), Failure> {
     for number in 1_u64.. {
         let mut line = Vec::new();
         let read = match end {
@@ -83,25 +120,22 @@ fn read_lines(mut input: impl BufRead, bytes: bool, end: End, send: &SyncSender<
             End::Null => input.read_until(0, &mut line),
             // An empty input is an item too, once.
             End::Input if number == 1 => input.read_to_end(&mut line).map(|count| count.max(1)),
-            End::Input => return,
+            End::Input => break,
         };
-        let item = match read {
-            Ok(0) => return,
-            Ok(_) => to_item(line, bytes, end).map_err(|()| {
+        match read {
+            Ok(0) => break,
+            Ok(_) => ahead.push(to_item(line, bytes, end).map_err(|()| {
                 let what = if end == End::Null { "item" } else { "line" };
                 Failure::failed(format!(
                     "{what} {number} of standard input is not UTF-8: the {what}s before it were put: \
                      use --bytes to put {what}s as Python bytes"
                 ))
-            }),
+            })?),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => Err(Failure::failed(format!("cannot read standard input: {error}"))),
-        };
-        let last = item.is_err();
-        if send.send(item).is_err() || last {
-            return;
+            Err(error) => return Err(Failure::failed(format!("cannot read standard input: {error}"))),
         }
     }
+    Ok(())
 }
 
 /// A line without its end. As where Python reads text, that may be the one of DOS.

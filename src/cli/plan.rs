@@ -67,10 +67,13 @@ impl Plan {
     /// Makes the queues and the factories.
     pub fn register(&self, manager: &mut BaseManager) {
         let mut made: Vec<(&str, Arc<SharedQueue>)> = Vec::new();
-        let mut order: Vec<&Planned> = self.queues.iter().collect();
-        // A dead-letter queue has a longer name than its queue, which needs it.
-        order.sort_by_key(|queue| std::cmp::Reverse(queue.spec.name.len()));
-        for Planned { spec, dead_letters_of } in order {
+        // A queue needs that of its dead letters, which may need one too: the end of such a chain comes first.
+        let mut waiting: Vec<&Planned> = self.queues.iter().collect();
+        while let Some(at) = waiting.iter().position(|queue| {
+            let dead = queue.spec.dead_name();
+            !waiting.iter().any(|other| Some(other.spec.name.as_str()) == dead.as_deref())
+        }) {
+            let Planned { spec, dead_letters_of } = waiting.remove(at);
             let dead = spec.dead_name();
             let dead = made.iter().find(|(name, _)| Some(*name) == dead.as_deref()).map(|(_, queue)| queue);
             let redelivery = spec.redelivery.as_ref().map(|redelivery| Redelivery {

@@ -117,11 +117,13 @@ fn describe(address: &str, figures: &Value) -> String {
         either("remote_shutdown", "clients may stop the hub", "no client may stop the hub"),
     );
     let Some(Value::List(objects)) = get(figures, "objects") else { return text };
-    let mut objects: Vec<&Value> = objects.iter().collect();
     let name = |object: &Value| get(object, "name").map(plain).unwrap_or_default();
-    objects.sort_by(|one, other| natural_order(&name(one), &name(other)));
-    let (queues, others): (Vec<&Value>, _) =
-        objects.into_iter().partition(|object| get(object, "redelivers").is_some());
+    let (mut queues, mut others): (Vec<&Value>, Vec<&Value>) = (Vec::new(), Vec::new());
+    for object in objects {
+        let sorted = if get(object, "redelivers").is_some() { &mut queues } else { &mut others };
+        let at = sorted.partition_point(|other| natural_order(&name(other), &name(object)).is_le());
+        sorted.insert(at, object);
+    }
     for (objects, row) in [(queues.as_slice(), queue as fn(&Value) -> Row), (&others, other)] {
         if !objects.is_empty() {
             text += &format!("\n{}", Table::new(objects.iter().map(|object| row(object)).collect()));

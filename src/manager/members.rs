@@ -1,6 +1,5 @@
 //! Who is connected: admission, and the end of all connections.
 
-use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,11 +11,14 @@ use crate::pickle::Value;
 /// the next, may serve the same queue, which knows by these numbers alone who has which item.
 static NUMBERS: Numbers = Numbers::new();
 
+/// A connection and its number.
+type Connection = (u64, Arc<TcpStream>);
+
 #[derive(Default)]
 struct State {
-    /// Connections in their handshake. Numbers grow, so the first is the oldest.
-    strangers: BTreeMap<u64, Arc<TcpStream>>,
-    members: BTreeMap<u64, Arc<TcpStream>>,
+    /// Connections in their handshake, the oldest first.
+    strangers: Vec<Connection>,
+    members: Vec<Connection>,
     accepted: u64,
     refused: u64,
     evicted: u64,
@@ -63,7 +65,7 @@ impl Members {
         // Under the lock, so that they grow as connections come.
         let id = NUMBERS.next();
         state.accepted += 1;
-        state.strangers.insert(id, stream.clone());
+        state.strangers.push((id, stream.clone()));
         Some(Membership { members: self.clone(), id })
     }
 
@@ -81,7 +83,7 @@ impl Members {
     pub(super) fn close_all(&self, patience: Duration) {
         let mut state = self.lock();
         state.closed = true;
-        for stream in state.strangers.values().chain(state.members.values()) {
+        for (_, stream) in state.strangers.iter().chain(&state.members) {
             // It may be closed already; its thread notices either way.
             let _ = stream.shutdown(Shutdown::Both);
         }
@@ -106,11 +108,17 @@ impl Members {
 }
 
 fn evict_oldest(state: &mut State) {
-    if let Some((_, stream)) = state.strangers.pop_first() {
+    if !state.strangers.is_empty() {
+        let (_, stream) = state.strangers.remove(0);
         state.evicted += 1;
         // Wakes the thread that reads from it, which then lets go of it.
         let _ = stream.shutdown(Shutdown::Both);
     }
+}
+
+fn remove(connections: &mut Vec<Connection>, id: u64) -> Option<Connection> {
+    let at = connections.iter().position(|(other, _)| *other == id)?;
+    Some(connections.remove(at))
 }
 
 /// A connection's place among the others, given back when this is dropped.
@@ -128,8 +136,11 @@ impl Membership {
     /// The stranger has shown that it holds the key. False if it was evicted in that moment.
     pub(super) fn promote(&self) -> bool {
         let mut state = self.members.lock();
-        match state.strangers.remove(&self.id) {
-            Some(stream) => state.members.insert(self.id, stream).is_none(),
+        match remove(&mut state.strangers, self.id) {
+            Some(stranger) => {
+                state.members.push(stranger);
+                true
+            }
             None => false,
         }
     }
@@ -143,8 +154,9 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         let mut state = self.members.lock();
-        state.strangers.remove(&self.id);
-        state.members.remove(&self.id);
+        if remove(&mut state.strangers, self.id).is_none() {
+            remove(&mut state.members, self.id);
+        }
         if state.strangers.is_empty() && state.members.is_empty() {
             self.members.all_gone.notify_all();
         }

@@ -1,6 +1,5 @@
 //! What a server serves: the registry of typeids, and the table of the objects made from it.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::auth::random_bytes;
@@ -34,10 +33,41 @@ struct Entry {
     registered: bool,
 }
 
+/// Entries with their idents, in the order of these.
+#[derive(Default)]
+struct Live(Vec<(String, Entry)>);
+
+impl Live {
+    fn find(&self, ident: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| other.as_str().cmp(ident))
+    }
+
+    fn get(&self, ident: &str) -> Option<&Entry> {
+        self.find(ident).ok().map(|at| &self.0[at].1)
+    }
+
+    fn get_mut(&mut self, ident: &str) -> Option<&mut Entry> {
+        self.find(ident).ok().map(|at| &mut self.0[at].1)
+    }
+
+    /// Adds an entry, unless there is one with this ident already.
+    fn add(&mut self, ident: &str, entry: Entry) -> &mut Entry {
+        let at = self.find(ident).unwrap_or_else(|at| {
+            self.0.insert(at, (ident.to_owned(), entry));
+            at
+        });
+        &mut self.0[at].1
+    }
+
+    fn remove(&mut self, ident: &str) -> Option<Entry> {
+        self.find(ident).ok().map(|at| self.0.remove(at).1)
+    }
+}
+
 /// The objects that can be called, by ident.
 pub(super) struct Objects {
     registry: Registry,
-    live: RwLock<BTreeMap<String, Entry>>,
+    live: RwLock<Live>,
     /// The numbers in the idents of made objects.
     numbers: Numbers,
     /// What no other run of the hub has. It is part of the idents of made objects, so that a proxy from before a
@@ -48,12 +78,13 @@ pub(super) struct Objects {
 
 impl Objects {
     pub(super) fn new(registry: Registry) -> Self {
-        let mut live = BTreeMap::new();
+        let mut live = Live::default();
         for (typeid, registration) in &registry {
             if let Registration::Object(object) = registration {
-                let (object, typeid) = (object.clone(), typeid.clone());
-                let entry = Entry { object, typeid, references: 0, connections: 0, registered: true };
-                live.insert(entry.typeid.clone(), entry);
+                let object = object.clone();
+                let entry =
+                    Entry { object, typeid: typeid.clone(), references: 0, connections: 0, registered: true };
+                live.add(typeid, entry);
             }
         }
         let mut run = [0; 4];
@@ -62,11 +93,11 @@ impl Objects {
         Self { registry, live: RwLock::new(live), numbers: Numbers::new(), run }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Entry>> {
+    fn read(&self) -> RwLockReadGuard<'_, Live> {
         self.live.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Entry>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Live> {
         self.live.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -89,8 +120,8 @@ impl Objects {
             }
         };
         let exposed = object.exposed().iter().map(|&name| Value::from(name)).collect();
-        let entry = || Entry { object, typeid: typeid.to_owned(), references: 0, connections: 0, registered };
-        self.write().entry(ident.clone()).or_insert_with(entry).references += 1;
+        let entry = Entry { object, typeid: typeid.to_owned(), references: 0, connections: 0, registered };
+        self.write().add(&ident, entry).references += 1;
         Ok(Value::Tuple(vec![ident.into(), Value::Tuple(exposed)]))
     }
 
@@ -136,13 +167,14 @@ impl Objects {
 
     /// Python's `Server.number_of_objects`: those to which a proxy refers.
     pub(super) fn count(&self) -> usize {
-        self.read().values().filter(|entry| entry.references > 0).count()
+        self.read().0.iter().filter(|(_, entry)| entry.references > 0).count()
     }
 
     /// Python's `Server.debug_info`.
     pub(super) fn debug_info(&self) -> String {
         let live = self.read();
         let lines: Vec<String> = live
+            .0
             .iter()
             .map(|(ident, entry)| {
                 format!("  {ident}:       refcount={}\n    {}", entry.references, entry.object.describe())
@@ -156,6 +188,7 @@ impl Objects {
         // The objects are asked without the lock: each takes locks of its own.
         let rows: Vec<_> = self
             .read()
+            .0
             .iter()
             .map(|(ident, entry)| {
                 (
