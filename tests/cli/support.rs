@@ -15,13 +15,18 @@ pub const KEY: &str = "the key of these tests";
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits until `state` gives a value.
-pub fn wait_for<T>(what: &str, mut state: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, state: impl FnMut() -> Option<T>) -> T {
+    wait_for_or(what, state, || "nothing more is known".into())
+}
+
+/// Waits as [`wait_for`] does, and says what `instead` says if it was in vain.
+pub fn wait_for_or<T>(what: &str, mut state: impl FnMut() -> Option<T>, instead: impl Fn() -> String) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {
         if let Some(value) = state() {
             return value;
         }
-        assert!(Instant::now() < deadline, "{what} did not happen in time");
+        assert!(Instant::now() < deadline, "{what} did not happen in time: {}", instead());
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -114,6 +114,8 @@ fn all_that_is_put_is_printed_by_some_netq_get_though_all_are_killed() {
         printed.extend(text.lines().map(|line| line.parse::<i64>().unwrap()));
     }
     putting.join().unwrap();
+    // What the last of them had has to be there again, or the next one leaves before it comes.
+    wait_for("the return of all items", || (hub.figure("q", "out") == 0).then_some(()));
     let last = hub.command(&["get", "q", "--follow", "--timeout", "0.2"]);
     let ended = crate::cli::run(last);
     printed.extend(String::from_utf8(ended.stdout).unwrap().lines().map(|line| line.parse::<i64>().unwrap()));

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use netq::{Error, Value};
 
-use cli::{Hub, wait_for};
+use cli::{Hub, wait_for, wait_for_or};
 use support::Rng;
 
 /// Random numbers for a test, whose seed is in its output.
@@ -68,7 +68,9 @@ fn rest(hub: &Hub, queue: &str) -> Vec<i64> {
 
 /// Python's `join()`, which ends at once here: a queue that has lost something would never let it.
 fn join(hub: &Hub, queue: &str) {
-    wait_for("the end of all work", || (hub.figure(queue, "unfinished") == 0).then_some(()));
+    let figures = || ["unfinished", "length", "out", "returned"].map(|name| (name, hub.figure(queue, name)));
+    let ended = || (hub.figure(queue, "unfinished") == 0).then_some(());
+    wait_for_or("the end of all work", ended, || format!("{:?}", figures()));
     hub.queue(queue).join().unwrap();
 }
 
