@@ -31,6 +31,14 @@ struct Entry {
     connections: usize,
     /// Registered objects stay when nobody refers to them; made ones go.
     registered: bool,
+    /// How many idents it was given: each `create` of a registered object gets one more.
+    idents: u64,
+}
+
+impl Entry {
+    fn new(object: Arc<dyn Shared>, typeid: &str, registered: bool) -> Self {
+        Self { object, typeid: typeid.to_owned(), references: 0, connections: 0, registered, idents: 0 }
+    }
 }
 
 /// Entries with their idents, in the order of these.
@@ -38,12 +46,32 @@ struct Entry {
 struct Live(Vec<(String, Entry)>);
 
 impl Live {
-    fn find(&self, ident: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(other, _)| other.as_str().cmp(ident))
+    fn find_name(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| other.as_str().cmp(name))
     }
 
-    fn get(&self, ident: &str) -> Option<&Entry> {
-        self.find(ident).ok().map(|at| &self.0[at].1)
+    /// The entry with this ident: its name, or, if it is a registered one's, its name and a number.
+    fn find(&self, ident: &str) -> Result<usize, usize> {
+        self.find_name(ident).or_else(|at| {
+            let named = name_in(ident).and_then(|name| self.find_name(name).ok());
+            named.filter(|&named| self.0[named].1.registered).ok_or(at)
+        })
+    }
+
+    /// One more ident of a registered entry.
+    fn new_ident(&mut self, name: &str) -> String {
+        loop {
+            let Some(entry) = self.get_mut(name) else { return name.to_owned() };
+            entry.idents += 1;
+            let ident = match entry.idents {
+                1 => return name.to_owned(),
+                number => format!("{name}{NUMBER}{number}"),
+            };
+            // Somebody may have registered an object by that name.
+            if self.find_name(&ident).is_err() {
+                return ident;
+            }
+        }
     }
 
     fn get_mut(&mut self, ident: &str) -> Option<&mut Entry> {
@@ -52,7 +80,7 @@ impl Live {
 
     /// Adds an entry, unless there is one with this ident already.
     fn add(&mut self, ident: &str, entry: Entry) -> &mut Entry {
-        let at = self.find(ident).unwrap_or_else(|at| {
+        let at = self.find_name(ident).unwrap_or_else(|at| {
             self.0.insert(at, (ident.to_owned(), entry));
             at
         });
@@ -64,7 +92,21 @@ impl Live {
     }
 }
 
+/// Between the name of a registered object and the number in one more ident of it.
+const NUMBER: char = '#';
+
+/// The name in an ident with a number.
+fn name_in(ident: &str) -> Option<&str> {
+    let (name, number) = ident.rsplit_once(NUMBER)?;
+    (!number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())).then_some(name)
+}
+
 /// The objects that can be called, by ident.
+///
+/// A registered object has many idents. Python keeps the idents of a thread's proxies in a set, and closes the
+/// thread's connection when the set is empty: with one ident for two proxies of one object, the end of the second
+/// would close the connection of the first, and give back what came over it. An ident with a number is never
+/// looked for in a list, so that it is good for as long as the name is, after a restart of the hub too.
 pub(super) struct Objects {
     registry: Registry,
     live: RwLock<Live>,
@@ -81,10 +123,7 @@ impl Objects {
         let mut live = Live::default();
         for (typeid, registration) in &registry {
             if let Registration::Object(object) = registration {
-                let object = object.clone();
-                let entry =
-                    Entry { object, typeid: typeid.clone(), references: 0, connections: 0, registered: true };
-                live.add(typeid, entry);
+                live.add(typeid, Entry::new(object.clone(), typeid, true));
             }
         }
         let mut run = [0; 4];
@@ -108,7 +147,7 @@ impl Objects {
             let known = self.registry.iter().map(|(known, _)| known.as_str()).collect::<Vec<_>>().join(", ");
             return Err(Exception::key_error(format!("unknown typeid '{typeid}': this hub serves {known}")));
         };
-        let (ident, object, registered) = match registration {
+        let (name, object, registered) = match registration {
             Registration::Object(object) => {
                 call.bind([], 0)?;
                 (typeid.to_owned(), object.clone(), true)
@@ -120,14 +159,25 @@ impl Objects {
             }
         };
         let exposed = object.exposed().iter().map(|&name| Value::from(name)).collect();
-        let entry = Entry { object, typeid: typeid.to_owned(), references: 0, connections: 0, registered };
-        self.write().add(&ident, entry).references += 1;
+        let mut live = self.write();
+        live.add(&name, Entry::new(object, typeid, registered)).references += 1;
+        let ident = live.new_ident(&name);
+        drop(live);
         Ok(Value::Tuple(vec![ident.into(), Value::Tuple(exposed)]))
     }
 
-    /// The object with this ident.
-    pub(super) fn get(&self, ident: &str) -> Option<Arc<dyn Shared>> {
-        Some(self.read().get(ident)?.object.clone())
+    /// The object with this ident, and the one ident that it always has.
+    pub(super) fn get<'i>(&self, ident: &'i str) -> Option<(&'i str, Arc<dyn Shared>)> {
+        let live = self.read();
+        let (name, entry) = &live.0[live.find(ident).ok()?];
+        // All its idents begin with it.
+        Some((&ident[..name.len()], entry.object.clone()))
+    }
+
+    /// Forgets the idents of objects that are no more.
+    pub(super) fn retain(&self, idents: &mut Vec<String>) {
+        let live = self.read();
+        idents.retain(|ident| live.find_name(ident).is_ok());
     }
 
     /// Python's `Server.incref`: one more proxy refers to the object.

@@ -282,11 +282,14 @@ type CarryOut = fn(&Hub, &mut Vec<String>, &Caller, Request<'_>) -> Outcome;
 
 /// Calls a method of a shared object.
 fn call(hub: &Hub, attached: &mut Vec<String>, caller: &Caller, request: Request<'_>) -> Outcome {
-    let Some((ident, object)) = request.ident().and_then(|ident| Some((ident, hub.objects.get(ident)?)))
-    else {
+    let Some((ident, object)) = request.ident().and_then(|ident| hub.objects.get(ident)) else {
         return Outcome::Traceback(unknown(request.ident().unwrap_or("None")).to_string());
     };
     if !attached.iter().any(|known| known == ident) {
+        // A connection may live longer than all the objects that it makes.
+        if attached.len() == attached.capacity() {
+            hub.objects.retain(attached);
+        }
         hub.objects.attach(ident);
         attached.push(ident.to_owned());
     }
@@ -344,7 +347,7 @@ fn server_method(hub: &Hub, _: &mut Vec<String>, caller: &Caller, request: Reque
             "accept_connection" => Ok(Outcome::Accept),
             "get_methods" => {
                 let ident = call.token()?.ident;
-                let object = hub.objects.get(&ident).ok_or_else(|| unknown(&ident))?;
+                let (_, object) = hub.objects.get(&ident).ok_or_else(|| unknown(&ident))?;
                 answer(Value::Tuple(object.exposed().iter().map(|&name| name.into()).collect()))
             }
             "debug_info" => answer(hub.objects.debug_info().into()),

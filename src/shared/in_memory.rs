@@ -89,6 +89,7 @@ impl Engine for InMemory {
             Wish::One => {
                 let item = self.queue.take(wait).map_err(get_error)?;
                 if !self.ledger.redelivers() {
+                    self.ledger.took(asked.by.id());
                     return Ok(Answer::item(item));
                 }
                 let payload = Value::Opaque(Pickled::clone(&item));
@@ -99,6 +100,7 @@ impl Engine for InMemory {
         };
         let items = self.queue.take_many(max, GET_MANY_BYTES, wait).map_err(get_error)?;
         if !lent && !self.ledger.redelivers() {
+            self.ledger.took(asked.by.id());
             return Ok(Answer::items(items));
         }
         let payloads: Vec<_> = items.iter().map(|item| Pickled::clone(item)).collect();

@@ -70,6 +70,8 @@ pub(super) struct Ledger {
     policy: Option<Redelivery>,
     /// Whether anything rests, so that those who look at the queue need not lock the ledger for that.
     rests: AtomicBool,
+    /// Whether anything was ever lent, so that a queue that does not redeliver need not lock the ledger for a `get`.
+    lends: AtomicBool,
     run: u32,
 }
 
@@ -162,8 +164,8 @@ impl Ledger {
     pub(super) fn new(queue: Arc<BoundedQueue<Pickled>>, policy: Option<Redelivery>) -> Self {
         let mut run = [0; 4];
         random_bytes(&mut run);
-        let (state, rests) = (Mutex::default(), AtomicBool::new(false));
-        Self { queue, state, policy, rests, run: u32::from_be_bytes(run) }
+        let (rests, lends) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { queue, state: Mutex::default(), policy, rests, lends, run: u32::from_be_bytes(run) }
     }
 
     /// Whether what a plain `get` took comes back too.
@@ -195,6 +197,7 @@ impl Ledger {
     /// Notes that a connection is about to get these items. Their lease counts from now: a reply that nobody reads
     /// must not keep them for longer.
     pub(super) fn lend(self: &Arc<Self>, connection: u64, items: Vec<Taken<Pickled>>) -> (Vec<Tag>, Loan) {
+        self.lends.store(true, Ordering::Relaxed);
         let since = Instant::now();
         let mut state = self.lock();
         // What it skips now it has tried: nobody asks for more before that.
@@ -214,6 +217,17 @@ impl Ledger {
             Err(at) => state.latest.insert(at, latest),
         }
         (tags, Loan { ledger: Arc::clone(self), connection, read: false })
+    }
+
+    /// Notes that a connection is about to get items for which the ledger is not needed: what it was lent before is not
+    /// what a plain `task_done()` means now.
+    pub(super) fn took(&self, connection: u64) {
+        // Only the connection's own calls matter, and they come one after the other.
+        if self.lends.load(Ordering::Relaxed) {
+            let mut state = self.lock();
+            state.begin(connection);
+            state.forget(connection);
+        }
     }
 
     /// The connection is done with the oldest items of its latest `get`, which are now gone for good. Says how many
@@ -255,8 +269,13 @@ impl Ledger {
     fn finish_one(&self, state: &mut State, connection: u64, tag: Tag) -> bool {
         state.settle(connection, tag);
         // With the ledger locked: so nothing is on its way from there to the queue.
-        let out = state.out.remove(&tag.item).map(|out| out.item.commit());
-        out.or_else(|| self.queue.remove(tag.item)).is_some()
+        let Some(out) = state.out.remove(&tag.item) else { return self.queue.remove(tag.item).is_some() };
+        if out.at.is_at(connection) {
+            // It got the item again since, and has now spoken of that delivery too.
+            state.settle(connection, Tag { delivery: out.delivery, ..tag });
+        }
+        drop(out.item.commit());
+        true
     }
 
     /// Work on these items has failed: each counts an attempt, and goes back after `delay`, or to the dead letters.

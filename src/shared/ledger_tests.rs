@@ -202,6 +202,20 @@ fn a_tag_says_which_item_is_done_whoever_has_it_and_only_once() {
 }
 
 #[test]
+fn an_item_done_by_its_first_tag_is_not_what_a_plain_task_done_means() {
+    let (queue, ledger) = ledger_of(2, Redelivery::default());
+    let first = lend(&ledger, 1, take(&queue));
+    assert_eq!(ledger.give_back(1, &first), 1);
+    let mut both = take(&queue);
+    both.extend(take(&queue));
+    lend(&ledger, 1, both);
+    assert_eq!(ledger.finish(1, &first), 1);
+    assert_eq!(ledger.unfinished(1), 1);
+    assert_eq!(ledger.done(1, 1), Some(1));
+    assert_eq!((ledger.ended(1), rest(&queue)), (0, String::new()));
+}
+
+#[test]
 fn a_tag_whose_delivery_has_ended_gives_nothing_back_and_renews_no_lease() {
     let (queue, ledger) = ledger_of(1, Redelivery::default());
     let old = lend(&ledger, 1, take(&queue));

@@ -191,6 +191,34 @@ fn a_factory_makes_a_queue_for_each_client_and_drops_it_after_the_last() {
 }
 
 #[test]
+fn each_proxy_of_an_object_has_an_ident_of_its_own_and_all_are_the_one_object() {
+    let hub = hub(Options::default());
+    let mut proxies: Vec<_> = (0..3).map(|_| hub.proxy("get_counter", &[]).unwrap()).collect();
+    let idents: Vec<&str> = proxies.iter().map(|proxy| proxy.token().ident.as_str()).collect();
+    assert_eq!(idents, ["get_counter", "get_counter#2", "get_counter#3"]);
+    let mut raw = Raw::new(&hub);
+    // The number may be from before a restart.
+    for (count, ident) in ["get_counter#3", "get_counter", "get_counter#700"].into_iter().enumerate() {
+        let answer = raw.call(ident.into(), "increment", vec![]);
+        assert_eq!(answer, format!("('#RETURN', {})", count + 1));
+    }
+    assert_eq!(
+        (figure(&hub, "get_counter", "connections"), figure(&hub, "get_counter", "references")),
+        (1, 3)
+    );
+    for unknown in ["get_counter#", "get_counter#x", "get_counter#2#2", "#2", "nothing#2"] {
+        let answer = raw.call(unknown.into(), "increment", vec![]);
+        assert!(answer.starts_with("('#TRACEBACK', 'KeyError"), "{unknown}: {answer}");
+    }
+    proxies.remove(1);
+    assert_eq!(figure(&hub, "get_counter", "references"), 2);
+    // Of a made object there is one ident.
+    let queue = hub.proxy("Queue", &[]).unwrap();
+    let answer = raw.call(format!("{}#2", queue.token().ident).into(), "qsize", vec![]);
+    assert!(answer.starts_with("('#TRACEBACK'"), "{answer}");
+}
+
+#[test]
 fn threads_share_a_proxy_or_have_clones_and_none_waits_for_another() {
     let hub = hub(Options::default());
     let shared = tasks(&hub);

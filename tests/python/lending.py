@@ -65,6 +65,24 @@ assert item == 'left', item
 assert tasks.task_done(tag=left) is True
 assert elsewhere(tasks.touch) is False
 
+# The end of a second proxy, made for one call, is not the end of the first one's connection and loans.
+tasks.put_many(['at work', 'waiting'])
+assert tasks.get() == 'at work'
+assert proxy().qsize() == 1
+assert len({tasks._token.id, proxy()._token.id, proxy()._token.id}) == 3
+tasks.task_done()
+assert tasks.get() == 'waiting'
+tasks.task_done()
+
+# A plain task_done() means the latest get(), also when something that was lent before is not done.
+tasks.put_many(['lent', 'got'])
+[(lent, item)] = tasks.lend()
+assert tasks.get() == 'got'
+tasks.task_done()
+assert tasks.touch(lent) is True
+assert tasks.task_done(lent) is True
+tasks.join()
+
 # A queue that redelivers or not: what is lent is finished by a plain task_done() too.
 tasks.put_many(['a', 'b'])
 tasks.lend(2)
