@@ -35,10 +35,10 @@
 //! | [`connection`] | frames over TCP, and the handshake that makes a connection of a stranger |
 //! | [`pickle`] | Python's serialization: spans, opaque payloads, values |
 //! | [`queue`] | a bounded queue for threads, and its guards; no network |
-//! | `store` | a journal on disk, which no queue uses yet (feature `journal`) |
 //! | `message` | requests and replies: [`Call`], [`Exception`] |
 //! | `error` | [`Error`]: what a client's call can come to |
 //! | `shared` | what can be served: [`Shared`], [`SharedQueue`], and delivery at least once |
+//! | `store` | `Store`: a journal on disk, for queues that outlive the process (feature `journal`) |
 //! | `proxy` | clients: [`Proxy`], [`QueueProxy`], reconnecting |
 //! | `manager` | [`BaseManager`]; the server: its objects, its connections, one session each |
 //! | `status` | a page about the server, over HTTP (feature `status`) |
@@ -48,7 +48,7 @@
 //!
 //! # What it will not do
 //!
-//! Encrypt (use a tunnel), keep items on disk, execute what it carries, or grow a second protocol.
+//! Encrypt (use a tunnel), execute what it carries, or grow a second protocol.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
@@ -66,7 +66,6 @@ mod shared;
 #[cfg(feature = "status")]
 mod status;
 #[cfg(feature = "journal")]
-#[allow(dead_code)] // Until the queues use it.
 mod store;
 #[doc(hidden)]
 pub mod units;
@@ -84,6 +83,8 @@ pub use queue::BoundedQueue;
 pub use shared::{Answer, DeadLetters, Handover, KINDS, Kind, QueueOptions, Redelivery, Shared, SharedQueue};
 #[cfg(feature = "status")]
 pub use status::StatusPage;
+#[cfg(feature = "journal")]
+pub use store::{Store, StoreError, StoreOptions};
 
 /// The README's examples are tests.
 #[cfg(doctest)]

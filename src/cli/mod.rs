@@ -25,6 +25,7 @@ mod shutdown;
 mod spec;
 mod stat;
 mod stdout;
+mod store;
 mod table;
 mod work;
 

@@ -11,6 +11,7 @@ use netq::{BaseManager, DeadLetters, Exception, KINDS, QueueOptions, Redelivery,
 
 use super::failure::Failure;
 use super::spec::QueueSpec;
+use super::store::Store;
 
 /// How many objects the factories may have made at a time: each has this part of their share.
 const MADE: usize = 256;
@@ -50,7 +51,7 @@ impl Plan {
             }
             queues.push(Planned { spec: spec.clone(), dead_letters_of });
             queues.extend(missing.map(|dead| Planned {
-                spec: QueueSpec { name: dead, maxsize: 0, redelivery: None },
+                spec: QueueSpec { name: dead, maxsize: 0, redelivery: None, memory: spec.memory },
                 dead_letters_of: Some(spec.name.clone()),
             }));
         }
@@ -65,7 +66,7 @@ impl Plan {
     }
 
     /// Makes the queues and the factories.
-    pub fn register(&self, manager: &mut BaseManager) {
+    pub fn register(&self, manager: &mut BaseManager, store: &Store) {
         let mut made: Vec<(&str, Arc<SharedQueue>)> = Vec::new();
         // A queue needs that of its dead letters, which may need one too: the end of such a chain comes first.
         let mut waiting: Vec<&Planned> = self.queues.iter().collect();
@@ -82,11 +83,12 @@ impl Plan {
                     .zip(redelivery.attempts)
                     .map(|(dead, attempts)| DeadLetters { attempts, queue: dead.queue().clone() }),
             });
-            let queue = SharedQueue::with_options(QueueOptions {
+            let options = QueueOptions {
                 maxsize: spec.maxsize,
                 max_bytes: dead_letters_of.is_none().then_some(self.share),
                 redelivery,
-            });
+            };
+            let queue = store.queue(spec, options);
             manager.register(&spec.name, queue.clone());
             made.push((&spec.name, queue));
         }
@@ -113,6 +115,9 @@ impl Plan {
             }];
             if dead_letters_of.is_none() {
                 facts.push(format!("memory {}", size(self.share as u64)));
+            }
+            if spec.memory {
+                facts.push("not in the store".to_owned());
             }
             if let Some(redelivery) = &spec.redelivery {
                 facts.push("redeliver".to_owned());

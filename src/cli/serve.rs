@@ -12,17 +12,18 @@ use super::key::{Key, KeyOptions};
 use super::out;
 use super::plan::{Plan, default_memory};
 use super::spec::QueueSpec;
+use super::store::StoreSpec;
 
 /// What `netq serve --help` prints.
 pub const HELP: &str = concat!(
     "\
 netq serve: serve queues to Python and Rust programs until stopped
 
-usage: netq serve [OPTION]... NAME[:MAXSIZE][,redeliver][,lease=SECONDS][,attempts=N]...
+usage: netq serve [OPTION]... NAME[:MAXSIZE][,redeliver][,lease=SECONDS][,attempts=N][,memory]...
 
 Serves a queue under each NAME, of at most MAXSIZE items (default 0: any number), and the factories below.
-Stop it with Ctrl-C or `netq shutdown`; what is in the queues then is gone. Prints `netq: listening on ADDR`
-once it accepts connections.
+Stop it with Ctrl-C or `netq shutdown`; what is in the queues then is gone, unless --store keeps it. Prints
+`netq: listening on ADDR` once it accepts connections.
 
 factories, which make a new object for each client that asks, up to 256 at a time:
 {kinds}
@@ -34,6 +35,7 @@ options of a queue, behind its name and a comma:
   lease=SECONDS         with redeliver: an item that is not done after this time goes back too
   attempts=N            with redeliver: an item that would be delivered again for more than the Nth time goes
                         to the queue NAME_dead instead, which is served too and has no bound at all
+  memory                with --store: is not kept there
 
 options:
   --listen ADDR         where to listen, HOST:PORT or a PORT of this machine only (default 127.0.0.1:8001);
@@ -47,6 +49,14 @@ options:
                         has an equal share, and one more is for what the factories make, 1/256 for each.
                         A put that would pass its queue's share waits, as if the queue were full. Not in it:
                         NAME_dead, which never refuses, and the messages on their way
+  --store DIR           keep the queues in this directory, so that they outlive the hub: each item whose put was
+                        answered, their order, failed attempts, dead letters, and what clients have and were not
+                        done with; what was got in the last second before a crash may be got again. Not what the
+                        factories make. While the disk is full, puts wait as if the queue were full
+  --sync always|MS      with --store: a put is on disk before it is answered, and survives a loss of power (always,
+                        the default); or it survives the end of the hub at once, and a loss of power MS
+                        milliseconds later
+  --repair              with --store: keep what is whole of a damaged store, and say what was left out
   --data-only           refuse items whose pickles can run code where they are loaded, such as instances of
                         classes. Data that only keeps a worker busy gets through
   --sha256-only         refuse HMAC-MD5, which is what Python 3.11 and older prove their key with
@@ -79,6 +89,7 @@ struct Serve {
     quiet: bool,
     options: Options,
     plan: Plan,
+    store: StoreSpec,
     /// Where the page about the hub is to be.
     status: Option<String>,
 }
@@ -94,8 +105,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut manager = BaseManager::with_key(serve.address, auth);
     let log: Arc<dyn Fn(&str) + Send + Sync> =
         if serve.quiet { Arc::new(|_| {}) } else { Arc::new(out::note) };
-    manager.set_options(Options { log, ..serve.options });
-    serve.plan.register(&mut manager);
+    let store = serve.store.open()?;
+    manager.set_options(store.options(Options { log, ..serve.options }));
+    serve.plan.register(&mut manager, &store);
+    store.load()?;
     let server = manager.get_server()?;
     let address = server.address();
     let page = serve.status.map(|address| status_page(&address, &server)).transpose()?;
@@ -109,15 +122,18 @@ pub fn run(args: Args) -> Result<(), Failure> {
         out::note(warning);
     }
     // Who started the hub may read the first line and no more: that is no reason to stop.
-    let _ =
-        out::write(announcement(address, &(serve.plan.describe() + &facts), &serve.plan, &key).as_bytes());
+    let _ = out::write(
+        announcement(address, &(serve.plan.describe() + store.describe() + &facts), &serve.plan, &key)
+            .as_bytes(),
+    );
     server.serve_forever();
+    store.flush();
     Ok(())
 }
 
 fn parse(mut args: Args) -> Result<Serve, Failure> {
     let mut address = address::DEFAULT.to_owned();
-    let mut key = KeyOptions::default();
+    let (mut key, mut store) = (KeyOptions::default(), StoreSpec::default());
     let (mut sha256_only, mut quiet) = (false, false);
     let mut options = Options::default();
     let (mut queues, mut memory, mut status) = (Vec::new(), None, None);
@@ -135,7 +151,7 @@ fn parse(mut args: Args) -> Result<Serve, Failure> {
                 "--no-remote-shutdown" => options.remote_shutdown = false,
                 "--quiet" => quiet = true,
                 "--status" => status = Some(address::parse(&mut args)?),
-                _ if key.option(&option, &mut args)? => {}
+                _ if key.option(&option, &mut args)? || store.option(&option, &mut args)? => {}
                 _ => return Err(args.unknown()),
             },
             Arg::Word(word) => queues.push(QueueSpec::parse(&args.utf8(word)?)?),
@@ -145,7 +161,7 @@ fn parse(mut args: Args) -> Result<Serve, Failure> {
         return Err(args.missing("the name of a queue"));
     }
     let plan = Plan::new(queues, memory.unwrap_or_else(default_memory))?;
-    Ok(Serve { address, key, sha256_only, quiet, options, plan, status })
+    Ok(Serve { address, key, sha256_only, quiet, options, plan, store, status })
 }
 
 /// The page about the hub, which is there until this is dropped.

@@ -1,4 +1,4 @@
-//! `NAME[:MAXSIZE][,redeliver][,lease=SECONDS][,attempts=N]`: a queue as `netq serve` is told about it.
+//! `NAME[:MAXSIZE][,redeliver][,lease=SECONDS][,attempts=N][,memory]`: a queue as `netq serve` is told about it.
 
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ pub struct QueueSpec {
     pub maxsize: usize,
     /// Set if it delivers again what clients are not done with.
     pub redelivery: Option<RedeliverySpec>,
+    /// It is not kept in the hub's store.
+    pub memory: bool,
 }
 
 /// How a queue delivers again.
@@ -54,8 +56,8 @@ impl QueueSpec {
             })?,
             None => 0,
         };
-        let redelivery = options.map_or(Ok(None), redelivery).map_err(wrong)?;
-        Ok(Self { name: name.to_owned(), maxsize, redelivery })
+        let (redelivery, memory) = options.map_or(Ok((None, false)), parse_options).map_err(wrong)?;
+        Ok(Self { name: name.to_owned(), maxsize, redelivery, memory })
     }
 
     /// Where its items go that it gives up, if it does.
@@ -64,15 +66,16 @@ impl QueueSpec {
     }
 }
 
-/// Parses `redeliver,lease=SECONDS,attempts=N`, in any order, of which all but the first need it.
-fn redelivery(options: &str) -> Result<Option<RedeliverySpec>, String> {
+/// Parses `redeliver,lease=SECONDS,attempts=N,memory`, in any order, of which the second and the third need the first.
+/// Says whether `memory` is there.
+fn parse_options(options: &str) -> Result<(Option<RedeliverySpec>, bool), String> {
     let mut spec = RedeliverySpec::default();
     let mut seen: Vec<&str> = Vec::new();
     for option in options.split(',') {
         let (name, value) =
             option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
         match (name, value) {
-            ("redeliver", None) => {}
+            ("redeliver" | "memory", None) => {}
             ("lease", Some(value)) => {
                 let lease = value.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
                 spec.lease = Some(lease.filter(|lease| !lease.is_zero()).ok_or_else(|| {
@@ -85,11 +88,13 @@ fn redelivery(options: &str) -> Result<Option<RedeliverySpec>, String> {
                     format!("'{value}' is not a number of attempts: give at least 1, such as attempts=3")
                 })?);
             }
-            ("redeliver", Some(_)) => return Err("'redeliver' takes no value: leave it out".into()),
+            ("redeliver" | "memory", Some(_)) => {
+                return Err(format!("'{name}' takes no value: leave it out"));
+            }
             ("lease" | "attempts", None) => return Err(format!("'{name}' needs a value: give {name}=3")),
             _ => {
                 return Err(format!(
-                    "unknown option '{option}': there are redeliver, lease=SECONDS and attempts=N"
+                    "unknown option '{option}': there are redeliver, lease=SECONDS, attempts=N and memory"
                 ));
             }
         }
@@ -98,8 +103,10 @@ fn redelivery(options: &str) -> Result<Option<RedeliverySpec>, String> {
         }
         seen.push(name);
     }
+    let memory = seen.iter().position(|&name| name == "memory").map(|at| seen.swap_remove(at)).is_some();
     match seen.contains(&"redeliver") {
-        true => Ok(Some(spec)),
+        true => Ok((Some(spec), memory)),
+        false if seen.is_empty() => Ok((None, memory)),
         false => Err(format!("'{}' is about redelivery: add redeliver", seen.join("' and '"))),
     }
 }
@@ -130,7 +137,8 @@ mod tests {
 
     #[test]
     fn name_may_have_a_bound() {
-        let spec = |name: &str, maxsize| QueueSpec { name: name.into(), maxsize, redelivery: None };
+        let spec =
+            |name: &str, maxsize| QueueSpec { name: name.into(), maxsize, redelivery: None, memory: false };
         assert_eq!(QueueSpec::parse("tasks").unwrap(), spec("tasks", 0));
         assert_eq!(QueueSpec::parse("get_task_queue:10").unwrap(), spec("get_task_queue", 10));
         assert_eq!(QueueSpec::parse("_größe2:0").unwrap(), spec("_größe2", 0));
@@ -143,6 +151,10 @@ mod tests {
         let all = RedeliverySpec { lease: Some(Duration::from_millis(1500)), attempts: Some(3) };
         for text in ["a,redeliver,lease=1.5,attempts=3", "a,attempts=3,lease=1.5,redeliver"] {
             assert_eq!(redelivery(text), Some(all.clone()));
+        }
+        assert_eq!(redelivery("a,memory"), None);
+        for (text, memory) in [("a,memory", true), ("a,redeliver,memory", true), ("a,redeliver", false)] {
+            assert_eq!(QueueSpec::parse(text).unwrap().memory, memory, "{text}");
         }
         assert_eq!(QueueSpec::parse("a,redeliver,attempts=1").unwrap().dead_name().unwrap(), "a_dead");
         assert_eq!(QueueSpec::parse("a,redeliver,lease=1").unwrap().dead_name(), None);

@@ -68,6 +68,10 @@ impl Hub {
             ("remote_shutdown".into(), self.options.remote_shutdown.into()),
         ];
         figures.extend(self.members.stats());
+        if let Some(store) = &self.options.store {
+            let store = store().into_iter().map(|(name, value)| (name.into(), value));
+            figures.push(("store".into(), Value::Dict(store.collect())));
+        }
         figures.push(("objects".into(), self.objects.stats()));
         Value::Dict(figures)
     }

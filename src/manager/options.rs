@@ -4,6 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::pickle::Value;
+
+/// Figures, by name.
+type Figures = dyn Fn() -> Vec<(&'static str, Value)> + Send + Sync;
+
 /// Limits and switches of a [`Server`](crate::Server). The defaults suit a hub that strangers can reach.
 ///
 /// ```
@@ -27,6 +32,11 @@ pub struct Options {
     pub data_only: bool,
     /// Whether clients may stop the server, as Python's manager lets them. On.
     pub remote_shutdown: bool,
+    /// What clients are told that this is the same server by, after it was started again too: what it remembers of
+    /// their puts outlives it. `None`: a name that no other run has.
+    pub run: Option<String>,
+    /// Figures about where its queues are kept, as `store` in its method `stat`.
+    pub store: Option<Arc<Figures>>,
     /// Receives one line for each thing that a person who runs the server may want to know.
     pub log: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -41,6 +51,8 @@ impl Default for Options {
             max_message: 128 << 20,
             data_only: false,
             remote_shutdown: true,
+            run: None,
+            store: None,
             log: Arc::new(|_| {}),
         }
     }
@@ -56,6 +68,7 @@ impl fmt::Debug for Options {
             .field("max_message", &self.max_message)
             .field("data_only", &self.data_only)
             .field("remote_shutdown", &self.remote_shutdown)
+            .field("run", &self.run)
             .finish_non_exhaustive()
     }
 }

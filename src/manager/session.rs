@@ -234,7 +234,10 @@ impl Session<'_> {
                 send_traceback(connection, &text)
             }
             // CPython's is `None`, which nobody looks at.
-            Outcome::Accept => send_value(connection, &self.hub.objects.run.as_str().into()).map(drop),
+            Outcome::Accept => {
+                let run = self.hub.options.run.as_ref().unwrap_or(&self.hub.objects.run);
+                send_value(connection, &run.as_str().into()).map(drop)
+            }
             Outcome::Shutdown => {
                 let sent = send_value(connection, &Value::None).map(drop);
                 self.hub.log(self.caller.address(), format_args!("shutdown"));

@@ -88,10 +88,19 @@ impl Pickled {
         if self.len() >= most {
             return false;
         }
-        bytes.extend(self.memos.to_le_bytes());
-        bytes.push(self.refers.into());
+        bytes.extend(self.head());
         bytes.extend(self.as_bytes());
         true
+    }
+
+    /// The length of what [`pack`](Self::pack) writes before the code.
+    #[cfg(feature = "journal")]
+    pub(crate) const HEAD: usize = 5;
+
+    /// What [`pack`](Self::pack) writes before the code.
+    pub(crate) fn head(&self) -> [u8; 5] {
+        let [a, b, c, d] = self.memos.to_le_bytes();
+        [a, b, c, d, self.refers.into()]
     }
 
     /// What [`pack`](Self::pack) has written.

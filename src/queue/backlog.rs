@@ -99,6 +99,17 @@ impl<T> Backlog<T> {
         Some((number, item))
     }
 
+    /// The number of the next item that is pushed.
+    pub fn next(&self) -> u64 {
+        self.head + self.len as u64
+    }
+
+    /// Nothing is in it: the next item has this number.
+    #[cfg(feature = "journal")]
+    pub fn skip_to(&mut self, number: u64) {
+        self.head = number;
+    }
+
     /// All items at once; the numbers of those to come do not start again.
     pub fn drain(&mut self) -> VecDeque<T> {
         std::iter::from_fn(|| self.pop()).map(|(_, item)| item).collect()

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::backlog::Packing;
+use super::log::{Logged, Origin, Ticket};
 use super::state::{Held, State, Until};
 use super::wait::GaveUp;
 use super::{GetError, JoinError, Limits, PutError, Stats, Taken, TooManyDone, Wait};
@@ -18,6 +19,7 @@ pub struct BoundedQueue<T> {
     pub(super) not_empty: Condvar,
     pub(super) not_full: Condvar,
     pub(super) all_tasks_done: Condvar,
+    pub(super) log: Logged<T>,
 }
 
 impl<T> BoundedQueue<T> {
@@ -36,22 +38,33 @@ impl<T> BoundedQueue<T> {
     /// A queue bounded by the number of its items, by the sum of their weights, or both: see [`Limits`].
     #[must_use]
     pub fn with_limits(limits: Limits<T>) -> Arc<Self> {
-        Self::with_state(State::new(limits, None))
+        Self::with_state(State::new(limits, None), Logged::default())
     }
 
     /// As [`with_limits`](Self::with_limits), for small items of which there may be very many: see
     /// [`Packing`].
     #[must_use]
     pub fn packed(limits: Limits<T>, packing: Packing<T>) -> Arc<Self> {
-        Self::with_state(State::new(limits, Some(packing)))
+        Self::logged(limits, packing, Logged::default())
     }
 
-    fn with_state(state: State<T>) -> Arc<Self> {
+    /// As [`packed`](Self::packed), with a journal.
+    pub(crate) fn logged(limits: Limits<T>, packing: Packing<T>, log: Logged<T>) -> Arc<Self> {
+        Self::with_state(State::new(limits, Some(packing)), log)
+    }
+
+    /// Its journal.
+    pub(crate) fn log(&self) -> &Logged<T> {
+        &self.log
+    }
+
+    fn with_state(state: State<T>, log: Logged<T>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(state),
             not_empty: Condvar::new(),
             not_full: Condvar::new(),
             all_tasks_done: Condvar::new(),
+            log,
         })
     }
 
@@ -69,14 +82,23 @@ impl<T> BoundedQueue<T> {
     /// assert_eq!(full.unwrap_err().into_item(), "next");
     /// ```
     pub fn put(&self, item: T, wait: Wait<'_>) -> Result<(), PutError<T>> {
+        self.put_noted(item, wait, Origin::Put).map(drop)
+    }
+
+    /// As [`put`](Self::put). Says what has to be waited for if the item is to be kept.
+    pub(crate) fn put_noted(
+        &self,
+        item: T,
+        wait: Wait<'_>,
+        origin: Origin<'_>,
+    ) -> Result<Ticket, PutError<T>> {
         let mut patience = wait.patience();
         let state = self.lock();
         let weight = state.weigh(&item);
         match self.room(state, weight, &mut patience) {
-            Ok(mut state) => self.push(&mut state, item, weight),
-            Err(reason) => return Err(reason.with(item)),
+            Ok(mut state) => Ok(self.push(&mut state, item, weight, origin)),
+            Err(reason) => Err(reason.with(item)),
         }
-        Ok(())
     }
 
     /// Put an item if there is a slot for it now. Python: `put_nowait`.
@@ -103,6 +125,7 @@ impl<T> BoundedQueue<T> {
         let (mut state, next) = self.next(wait)?;
         state.release(&next.item, Held { slot: true, weight: true, lent: false });
         state.commit();
+        self.note_left(next.number, &next.item);
         self.wake_putters(&mut state);
         self.wake_getters_at_the_end(&mut state);
         Ok(next.item)
@@ -153,6 +176,7 @@ impl<T> BoundedQueue<T> {
     pub fn remove(&self, number: u64) -> Option<T> {
         let mut state = self.lock();
         let removed = state.remove(number);
+        removed.iter().for_each(|item| self.note_left(number, item));
         self.wake_putters(&mut state);
         self.wake_getters_at_the_end(&mut state);
         removed
@@ -209,7 +233,14 @@ impl<T> BoundedQueue<T> {
     /// ```
     pub fn shutdown(&self, immediate: bool) {
         let mut state = self.lock();
+        let before = state.stats().weight;
         let dropped = state.shut_down(immediate);
+        if let (Some(log), Some((returned, backlog))) = (self.log.get(), &dropped) {
+            returned.iter().for_each(|(&number, (item, _))| log.left(number, item));
+            let first = state.next_number() - backlog.len() as u64;
+            log.all_left(first, backlog.len(), before.saturating_sub(state.stats().weight));
+            log.tasks(state.unfinished());
+        }
         self.wake_joiners(&mut state);
         state.getters.wake_all(&self.not_empty);
         state.putters.wake_all(&self.not_full);

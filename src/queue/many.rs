@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::log::{Origin, Ticket};
 use super::{BoundedQueue, GetError, PutManyError, Taken, TooManyDone, Wait};
 
 impl<T> BoundedQueue<T> {
@@ -24,17 +25,31 @@ impl<T> BoundedQueue<T> {
     /// assert_eq!(items, [3, 4]);
     /// ```
     pub fn put_many(&self, items: &mut VecDeque<T>, wait: Wait<'_>) -> Result<usize, PutManyError> {
+        self.put_many_noted(items, wait, Origin::Put).1
+    }
+
+    /// As [`put_many`](Self::put_many). Says too what has to be waited for if those that went in are to be kept.
+    pub(crate) fn put_many_noted(
+        &self,
+        items: &mut VecDeque<T>,
+        wait: Wait<'_>,
+        mut origin: Origin<'_>,
+    ) -> (Ticket, Result<usize, PutManyError>) {
         let mut patience = wait.patience();
-        let mut put = 0;
+        let (mut put, mut ticket) = (0, 0);
         let mut state = self.lock();
         while let Some(weight) = items.front().map(|item| state.weigh(item)) {
-            state = self.room(state, weight, &mut patience).map_err(|reason| PutManyError { put, reason })?;
+            state = match self.room(state, weight, &mut patience) {
+                Ok(state) => state,
+                Err(reason) => return (ticket, Err(PutManyError { put, reason })),
+            };
             if let Some(item) = items.pop_front() {
-                self.push(&mut state, item, weight);
+                ticket = self.push(&mut state, item, weight, origin);
+                origin = origin.next();
                 put += 1;
             }
         }
-        Ok(put)
+        (ticket, Ok(put))
     }
 
     /// Take up to `max` items: wait for one, then take what is there, as long as all of them together weigh
@@ -97,6 +112,9 @@ impl<T> BoundedQueue<T> {
         let mut state = self.lock();
         if !state.tasks_done(count) {
             return Err(TooManyDone);
+        }
+        if let Some(log) = self.log.get() {
+            log.tasks(state.unfinished());
         }
         self.wake_joiners(&mut state);
         Ok(())

@@ -23,13 +23,17 @@
 //! ```
 //!
 //! Reading order: `bounded` and `many` (the methods), `pause` (waiting and waking), `state` (what the mutex
-//! protects), `taken` (the guard), `wait` (how long, and who else waits), `backlog` (where the items are).
+//! protects), `taken` (the guard), `wait` (how long, and who else waits), `backlog` (where the items are), `log`
+//! and `restore` (for who keeps a journal).
 
 mod backlog;
 mod bounded;
 mod error;
+mod log;
 mod many;
 mod pause;
+#[cfg(feature = "journal")]
+mod restore;
 mod state;
 mod stats;
 mod taken;
@@ -42,6 +46,11 @@ mod wait;
 pub use backlog::Packing;
 pub use bounded::BoundedQueue;
 pub use error::{GetError, JoinError, PutError, PutManyError, TooManyDone};
+#[cfg(feature = "journal")]
+pub(crate) use log::{Log, Place};
+pub(crate) use log::{Logged, Origin, Ticket};
+#[cfg(feature = "journal")]
+pub(crate) use restore::Restoring;
 pub use state::Limits;
 pub use stats::Stats;
 pub use taken::Taken;

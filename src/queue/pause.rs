@@ -2,6 +2,7 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
+use super::log::{Origin, Ticket};
 use super::state::{Held, Numbered, State, Until};
 use super::wait::{GaveUp, Patience};
 use super::{BoundedQueue, GetError, PutError, Wait};
@@ -22,7 +23,15 @@ impl<T> BoundedQueue<T> {
                 return Err(PutError::TooLarge(()));
             }
             if state.has_room(weight) {
-                return Ok(state);
+                let Some(log) = self.log.get().filter(|log| !log.has_room(weight)) else { return Ok(state) };
+                // To make room there takes a while.
+                drop(state);
+                let prepared = log.prepare(weight);
+                state = self.lock();
+                if prepared {
+                    continue;
+                }
+                // The disk is full, and so is the queue.
             }
             state = match self.pause(state, Until::NotFull { weight }, patience) {
                 Ok(state) => state,
@@ -32,10 +41,19 @@ impl<T> BoundedQueue<T> {
         }
     }
 
-    pub(super) fn push(&self, state: &mut State<T>, item: T, weight: usize) {
+    pub(super) fn push(&self, state: &mut State<T>, item: T, weight: usize, origin: Origin<'_>) -> Ticket {
+        let ticket = self.log.get().map_or(0, |log| log.put(state.next_number(), &item, origin));
         state.push(item, weight);
         state.getters.wake(1, &self.not_empty);
         self.wake_putters(state);
+        ticket
+    }
+
+    /// The item has left for good, and the queue is still locked.
+    pub(super) fn note_left(&self, number: u64, item: &T) {
+        if let Some(log) = self.log.get() {
+            log.left(number, item);
+        }
     }
 
     /// The next item, and the lock under which it was taken.
@@ -117,11 +135,19 @@ impl<T> BoundedQueue<T> {
     /// An item came back: to a getter, or out of a closed queue for good.
     pub(super) fn put_back(&self, back: Numbered<T>, held: Held) {
         let mut state = self.lock();
+        let (number, attempts) = (back.number, back.attempts);
         let discarded = state.put_back(back, held);
-        if discarded.is_some() {
+        if let Some(item) = &discarded {
+            self.note_left(number, item);
+            if let Some(log) = self.log.get() {
+                log.tasks(state.unfinished());
+            }
             self.wake_joiners(&mut state);
             self.wake_getters_at_the_end(&mut state);
         } else {
+            if let Some(log) = self.log.get().filter(|_| attempts > 0) {
+                log.failed(number, attempts);
+            }
             state.getters.wake(1, &self.not_empty);
         }
         drop(state);

@@ -3,7 +3,7 @@
 //! No step here waits or wakes anybody, and none drops an item: an item's `Drop` is the user's code, which
 //! must not run under the lock. Such items are handed out to be dropped by the caller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Stats;
 use super::backlog::{Backlog, Packing};
@@ -60,6 +60,9 @@ pub(super) enum Until {
     },
     AllTasksDone,
 }
+
+/// Items that nobody is to get any more: those that had come back, and the backlog.
+pub(super) type Dropped<T> = (BTreeMap<u64, (T, u32)>, VecDeque<T>);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
@@ -193,6 +196,11 @@ impl<T> State<T> {
         self.unfinished += 1;
     }
 
+    /// The number of the next item that is pushed.
+    pub fn next_number(&self) -> u64 {
+        self.backlog.next()
+    }
+
     /// The next item, out of the queue with its slot reserved.
     pub fn take(&mut self) -> Option<Numbered<T>> {
         let next = match self.returned.pop_first() {
@@ -283,7 +291,7 @@ impl<T> State<T> {
     }
 
     /// No more puts. If `immediate`, no more items either: they are handed out to be dropped.
-    pub fn shut_down(&mut self, immediate: bool) -> impl Sized + use<T> {
+    pub fn shut_down(&mut self, immediate: bool) -> Option<Dropped<T>> {
         self.phase = self.phase.max(if immediate { Phase::Closed } else { Phase::Draining });
         if !immediate {
             return None;
@@ -327,5 +335,40 @@ impl<T> State<T> {
             waiting_putters: self.putters.waiting(),
             unfinished: self.unfinished,
         }
+    }
+}
+
+/// Filling an empty queue with what was kept of it.
+#[cfg(feature = "journal")]
+impl<T> State<T> {
+    /// The next item of the backlog has this number.
+    pub fn skip_to(&mut self, number: u64) {
+        self.backlog.skip_to(number);
+    }
+
+    /// The next item of the backlog.
+    pub fn restore_next(&mut self, item: T) {
+        self.weight = self.weight.saturating_add(self.weigh(&item));
+        self.puts += 1;
+        self.backlog.push(item);
+    }
+
+    /// An item that comes before the backlog.
+    pub fn restore(&mut self, number: u64, attempts: u32, item: T) {
+        self.weight = self.weight.saturating_add(self.weigh(&item));
+        self.puts += 1;
+        self.returned.insert(number, (item, attempts));
+    }
+
+    /// That was all.
+    pub fn end_restore(&mut self, next: u64, unfinished: Option<u64>) {
+        if self.next_number() != next {
+            while let Some((number, item)) = self.backlog.pop() {
+                self.returned.insert(number, (item, 0));
+            }
+            self.backlog.skip_to(next);
+        }
+        let unfinished = unfinished.map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX));
+        self.unfinished = unfinished.max(self.len());
     }
 }

@@ -4,8 +4,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::BoundedQueue;
+use super::log::Origin;
 use super::state::{Held, Numbered};
+use super::{BoundedQueue, Wait};
 
 /// An item taken from a queue: commit it once it has been handed over; dropped, it goes back.
 ///
@@ -50,11 +51,31 @@ impl<T> Taken<T> {
         let mut state = self.queue.lock();
         state.release(&self.item().item, self.held);
         state.commit();
+        self.queue.note_left(self.number(), &self.item().item);
         self.queue.wake_putters(&mut state);
         self.queue.wake_getters_at_the_end(&mut state);
         drop(state);
         // Cannot fail: see the field.
         self.item.take().expect("a guard has its item until it ends").item
+    }
+
+    /// Puts the item at the end of another queue, for good, and as one step for a journal that has both. If that
+    /// queue refuses it, it stays as it is.
+    pub(crate) fn move_to(self, other: &BoundedQueue<T>) -> Result<(), Self>
+    where
+        T: Clone,
+    {
+        let origin = match self.queue.log.get() {
+            Some(log) => Origin::Moved { from: log.place(), number: self.number() },
+            None => Origin::Put,
+        };
+        match other.put_noted(self.item().item.clone(), Wait::not_at_all(), origin) {
+            Ok(_) => {
+                drop(self.commit());
+                Ok(())
+            }
+            Err(_) => Err(self),
+        }
     }
 
     /// Give the slot, and the weight too, to whoever waits to put, and keep the guard.
@@ -176,7 +197,7 @@ mod tests {
     use std::thread;
 
     use super::super::testing::{eventually, woken};
-    use super::super::{GetError, Limits, PutError, Wait};
+    use super::super::{GetError, Limits, PutError};
     use super::*;
 
     fn full_of(items: impl IntoIterator<Item = i32>) -> Arc<BoundedQueue<i32>> {

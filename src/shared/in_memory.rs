@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::message::Exception;
 use crate::pickle::{Pickled, Value};
-use crate::queue::{BoundedQueue, GetError, PutError, Wait};
+use crate::queue::{BoundedQueue, GetError, Origin, PutError, Ticket, Wait};
 use crate::shared::engine::{Asked, Engine, Stopped, Wish};
 use crate::shared::ledger::Ledger;
 use crate::shared::once::{Once, Progress, Puts};
@@ -26,17 +27,28 @@ pub(super) struct InMemory {
 }
 
 impl InMemory {
-    pub(super) fn new(queue: Arc<BoundedQueue<Pickled>>, redelivery: Option<Redelivery>) -> Self {
+    pub(super) fn new(queue: Arc<BoundedQueue<Pickled>>, redelivery: Option<Redelivery>, puts: Puts) -> Self {
         let stats = queue.stats();
-        let has_bound = stats.maxsize > 0 || stats.max_weight.is_some();
+        // A disk can be full.
+        let has_bound = stats.maxsize > 0 || stats.max_weight.is_some() || queue.log().get().is_some();
         let ledger = Arc::new(Ledger::new(Arc::clone(&queue), redelivery));
-        Self { queue, ledger, puts: Puts::default(), maxsize: stats.maxsize, has_bound }
+        Self { queue, ledger, puts, maxsize: stats.maxsize, has_bound }
     }
 
     /// Asked while a call waits: whether somebody still waits for its answer.
     fn is_wanted(&self, asked: Asked<'_>) -> bool {
         self.ledger.expire();
         !asked.by.is_gone()
+    }
+
+    /// What was put is kept, if it has to be.
+    fn kept(&self, ticket: Ticket) -> Result<(), Stopped> {
+        match self.queue.log().get() {
+            Some(log) if !log.wait(ticket) => Err(Stopped::Failed(Exception::runtime_error(
+                "the hub's store has failed, and whether it has kept the item is not known: see the hub's log",
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn tasks_done(&self, count: usize) -> Result<(), Stopped> {
@@ -65,19 +77,30 @@ impl Engine for InMemory {
         self.puts.end(once, put, answered);
     }
 
-    fn put(&self, item: Pickled, _: Option<&Once>, asked: Asked<'_>) -> Result<(), Stopped> {
-        self.queue.put(item, wait(asked).while_alive(&|| !asked.by.is_gone())).map_err(put_error)
+    fn put(&self, item: Pickled, once: Option<&Once>, asked: Asked<'_>) -> Result<(), Stopped> {
+        let alive = || !asked.by.is_gone();
+        let origin = origin(once.map(|once| (once, 0)));
+        let ticket =
+            self.queue.put_noted(item, wait(asked).while_alive(&alive), origin).map_err(put_error)?;
+        self.kept(ticket)
     }
 
     fn put_many(
         &self,
         items: &mut VecDeque<Pickled>,
-        _: Option<(&Once, usize)>,
+        once: Option<(&Once, usize)>,
         asked: Asked<'_>,
     ) -> (usize, Option<Stopped>) {
-        match self.queue.put_many(items, wait(asked).while_alive(&|| !asked.by.is_gone())) {
+        let alive = || !asked.by.is_gone();
+        let (ticket, result) =
+            self.queue.put_many_noted(items, wait(asked).while_alive(&alive), origin(once));
+        let (put, stopped) = match result {
             Ok(put) => (put, None),
             Err(stopped) => (stopped.put, Some(put_error(stopped.reason))),
+        };
+        match self.kept(ticket) {
+            Ok(()) => (put, stopped),
+            Err(failed) => (0, Some(failed)),
         }
     }
 
@@ -202,6 +225,15 @@ impl Engine for InMemory {
             ("unfinished", stats.unfinished.into()),
         ]
     }
+}
+
+/// Where the items of a put come from, of which so many are in the queue already.
+fn origin<'o>(once: Option<(&'o Once, usize)>) -> Origin<'o> {
+    once.map_or(Origin::Put, |(once, before)| Origin::Numbered {
+        client: &once.client,
+        number: once.number,
+        before,
+    })
 }
 
 fn wait(asked: Asked<'_>) -> Wait<'static> {

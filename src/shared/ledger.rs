@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::auth::random_bytes;
 use crate::pickle::Pickled;
-use crate::queue::{BoundedQueue, Taken, Wait};
+use crate::queue::{BoundedQueue, Taken};
 use crate::shared::tag::Tag;
 use crate::shared::{Handover, Redelivery};
 
@@ -373,15 +373,17 @@ impl Ledger {
     }
 
     fn failed(&self, state: &mut State, out: Out, delay: Duration) {
-        let Out { item, delivery, .. } = out;
+        let Out { mut item, delivery, .. } = out;
         let dead_letters = self.policy.as_ref().and_then(|policy| policy.dead_letters.as_ref());
         if let Some(dead) = dead_letters.filter(|dead| item.attempts() >= dead.attempts) {
             // A queue that was shut down, or has a bound, may refuse: then the item comes back again.
-            if dead.queue.put(Pickled::clone(&item), Wait::not_at_all()).is_ok() {
-                drop(item.commit());
-                // Nobody will report it done, and `join()` must not wait for it.
-                let _ = self.queue.task_done();
-                return;
+            match item.move_to(&dead.queue) {
+                Ok(()) => {
+                    // Nobody will report it done, and `join()` must not wait for it.
+                    let _ = self.queue.task_done();
+                    return;
+                }
+                Err(kept) => item = kept,
             }
         }
         if delay.is_zero() {

@@ -1,6 +1,7 @@
 //! What the ledger promises.
 
 use super::*;
+use crate::queue::Wait;
 use crate::shared::DeadLetters;
 
 fn queue_of(count: i64) -> Arc<BoundedQueue<Pickled>> {

@@ -62,6 +62,14 @@ pub(super) struct Once {
 }
 
 impl Puts {
+    /// As a journal has kept them, who put longest ago first: client, number, items. Whether they were answered nobody
+    /// knows.
+    #[cfg(feature = "journal")]
+    pub(super) fn kept(puts: impl Iterator<Item = (String, i64, usize)>) -> Self {
+        let latest = |(client, number, put)| Latest { client, number, put, state: State::Open };
+        Self { clients: Mutex::new(puts.map(latest).collect()), ended: Condvar::new() }
+    }
+
     /// Begins that put, or goes on with it.
     pub(super) fn begin(&self, once: &Once, asked: Asked<'_>) -> Result<Progress, Stopped> {
         let Once { client, number } = once;

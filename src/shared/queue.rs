@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::message::{Argument, Call, Caller, Exception};
 use crate::pickle::{Pickled, Value};
-use crate::queue::{BoundedQueue, Limits, Packing, TooManyDone};
+use crate::queue::{BoundedQueue, Limits, Logged, Packing, TooManyDone};
 use crate::shared::engine::{Asked, Engine, Stopped, Wish};
 use crate::shared::in_memory::InMemory;
 use crate::shared::kind::{Again, Kind};
-use crate::shared::once::{Once, Progress};
+use crate::shared::once::{Once, Progress, Puts};
 use crate::shared::{Answer, QueueOptions, Shared};
 
 /// The methods of `queue.Queue` and `multiprocessing.Queue`, two for batches, and those about deliveries.
@@ -96,10 +96,25 @@ impl SharedQueue {
 
     /// A queue with more limits, or with another way to deliver.
     pub fn with_options(options: QueueOptions) -> Arc<Self> {
+        Self::make(options, Logged::default(), Puts::default())
+    }
+
+    /// A queue with a journal, and its clients' latest puts as that has kept them: client, number, items.
+    #[cfg(feature = "journal")]
+    pub(crate) fn kept(
+        options: QueueOptions,
+        log: Logged<Pickled>,
+        puts: impl Iterator<Item = (String, i64, usize)>,
+    ) -> Arc<Self> {
+        Self::make(options, log, Puts::kept(puts))
+    }
+
+    fn make(options: QueueOptions, log: Logged<Pickled>, puts: Puts) -> Arc<Self> {
         let QueueOptions { maxsize, max_bytes, redelivery } = options;
         let limits = Limits { maxsize, max_weight: max_bytes, weigh: Pickled::memory };
-        let queue = BoundedQueue::packed(limits, Packing { pack: Pickled::pack, unpack: Pickled::unpack });
-        let engine = Box::new(InMemory::new(Arc::clone(&queue), redelivery));
+        let packing = Packing { pack: Pickled::pack, unpack: Pickled::unpack };
+        let queue = BoundedQueue::logged(limits, packing, log);
+        let engine = Box::new(InMemory::new(Arc::clone(&queue), redelivery, puts));
         Arc::new(Self { engine, queue })
     }
 
@@ -121,6 +136,11 @@ impl SharedQueue {
         let asked = Asked { by: call.caller(), limit: limit(&call, !nowait, block, timeout)? };
         let begun = match self.begin(&call, once, asked)? {
             Progress::Answered(_) => return Ok(Value::None.into()),
+            // Another run of the hub has put it, and could not answer.
+            Progress::ToDo(Some(begun)) if begun.put > 0 => {
+                begun.answered();
+                return Ok(Value::None.into());
+            }
             Progress::ToDo(begun) => begun,
         };
         // `bind` has made sure of the item.

@@ -44,6 +44,8 @@ pub(super) struct Book {
     pub queues: Vec<Queue>,
     /// Segments before this one are not needed.
     pub floor: u64,
+    /// What no other store has; 0 in a new one.
+    pub id: u64,
     /// What all items that are there take of the store, in bytes.
     pub size: u64,
 }
@@ -59,8 +61,10 @@ impl Book {
         | Record::Tasks { queue, .. }
         | Record::Once { queue, .. }) = *record
         else {
-            if let Record::Floor { segment } = *record {
-                self.floor = self.floor.max(segment);
+            match *record {
+                Record::Floor { segment } => self.floor = self.floor.max(segment),
+                Record::Store { id } => self.id = id,
+                _ => {}
             }
             return true;
         };
@@ -75,12 +79,18 @@ impl Book {
         true
     }
 
+    /// Whether that queue has an item of this number.
+    pub fn has(&self, queue: u64, number: u64) -> bool {
+        let queue = usize::try_from(queue).ok().and_then(|at| self.queues.get(at));
+        queue.is_some_and(|queue| queue.live.get(number).is_some())
+    }
+
     /// Whether the record says something that is still so, and that no other one says.
     pub fn needs(&self, record: &Record<'_>) -> bool {
         let queue = |queue: u64| self.queues.get(usize::try_from(queue).ok()?);
         match *record {
             Record::Put { queue: of, number, .. } | Record::Part { queue: of, number, .. } => {
-                queue(of).is_some_and(|queue| queue.live.get(number).is_some())
+                self.has(of, number)
             }
             Record::Once { queue: of, number, items, client } => {
                 let is_it =
@@ -117,9 +127,7 @@ impl Queue {
             Record::Done { number, count, .. } => {
                 // A count may be any number in a file that was damaged with care.
                 let end = number.saturating_add(count).min(self.next);
-                for number in number..end {
-                    self.live.remove(number);
-                }
+                self.live.remove_all(number..end);
                 self.parts.retain(|parts| !(number..end).contains(&parts.number));
             }
             Record::Back { number, attempts, .. } => self.live.set_attempts(number, small(attempts)),
@@ -131,7 +139,7 @@ impl Queue {
                 }
                 self.puts.push(LatestPut { client: client.to_vec(), number, items });
             }
-            Record::Floor { .. } => {}
+            Record::Floor { .. } | Record::Store { .. } => {}
         }
     }
 

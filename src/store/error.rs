@@ -20,6 +20,13 @@ pub enum StoreError {
     },
     /// Another version of netq has written this file of it.
     OtherVersion(String),
+    /// It holds items of a queue that is not to be served: nobody would get them.
+    NotServed {
+        /// The queue's name.
+        queue: String,
+        /// How many items.
+        items: u64,
+    },
     /// There is no room to keep anything in.
     Full(io::Error),
     /// The disk does not do what it is asked to.
@@ -44,6 +51,11 @@ impl fmt::Display for StoreError {
                     "{file} was written by another version of netq: start that version, or use a new directory"
                 )
             }
+            Self::NotServed { queue, items } => write!(
+                f,
+                "it keeps {items} items of the queue '{queue}', which is not to be served from it: name {queue} too, \
+                 and get them if they are not needed"
+            ),
             Self::Full(error) => write!(f, "it has no room for 4 MiB ({error}): free some"),
             Self::Io(error) => error.fmt(f),
         }

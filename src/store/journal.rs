@@ -11,17 +11,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::batch::{Batches, SEGMENT};
+use crate::auth::random_bytes;
+
+use super::batch::SEGMENT;
 use super::book::{LatestPut, item_size};
 use super::disk::{Blocks, Directory, Disk};
 use super::error::{StoreError, is_full};
 use super::plan::{PART, Plan};
-use super::record::{Record, Records};
+use super::record::Record;
 use super::recover::{self, Found, Item};
 use super::writer::Writer;
-
-/// How long a record that nobody waits for may stay in memory, and how long a full disk is left alone.
-const SOON: Duration = Duration::from_secs(1);
 
 /// How long after it was answered a put is synced; `None`: before.
 pub(super) type Delay = Option<Duration>;
@@ -39,40 +38,40 @@ pub(super) struct Journal {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-struct Inner {
-    disk: Box<dyn Disk>,
-    sync: Delay,
+pub(super) struct Inner {
+    pub disk: Box<dyn Disk>,
+    pub sync: Delay,
     on_failure: OnFailure,
     state: Mutex<State>,
     /// Batches were written, or a file was made, or neither can be any more.
-    changed: Condvar,
+    pub changed: Condvar,
     /// There is something to do for the journal's own thread.
-    work: Condvar,
+    pub work: Condvar,
 }
 
-struct State {
-    plan: Plan,
+pub(super) struct State {
+    pub plan: Plan,
     /// Not here while somebody writes.
     writer: Option<Writer>,
     /// The batches before these numbers are written, and on disk.
     written: u64,
-    synced: u64,
+    pub synced: u64,
     /// Since when there has been a record that is not written, or written and not synced.
-    pending: Option<Instant>,
-    unsynced: Option<Instant>,
+    pub pending: Option<Instant>,
+    pub unsynced: Option<Instant>,
     /// The disk had no room for another file, at that time.
-    full: Option<Instant>,
+    pub full: Option<Instant>,
     /// Batches cannot be written for that reason.
-    stuck: bool,
+    pub stuck: bool,
     /// So many bytes of an item wait for a file.
-    wanted: usize,
+    pub wanted: usize,
     /// The batch that says which segments are not needed any more.
-    floor: u64,
+    pub floor: u64,
     next_file: u64,
     /// The journal's thread will look by itself within a second.
-    armed: bool,
-    failed: bool,
-    stop: bool,
+    pub armed: bool,
+    pub failed: bool,
+    pub stop: bool,
     syncs: u64,
     bytes_written: u64,
 }
@@ -100,15 +99,19 @@ impl Journal {
         repair: bool,
         on_failure: OnFailure,
     ) -> Result<(Self, Vec<String>), StoreError> {
-        let (journal, notes) = Self::on(Box::new(Directory::open(path)?), sync, repair, on_failure)?;
-        let inner = Arc::clone(&journal.inner);
-        let thread = thread::Builder::new().name("netq-journal".into()).stack_size(256 << 10);
-        *journal.thread.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(thread.spawn(move || inner.run())?);
-        Ok((journal, notes))
+        Self::on(Box::new(Directory::open(path)?), sync, repair, on_failure)
     }
 
-    /// As `open`, without a thread.
+    /// Begins to see to the files, and to what nobody waits for.
+    pub fn start(&self) -> io::Result<()> {
+        let inner = Arc::clone(&self.inner);
+        let thread = thread::Builder::new().name("netq-journal".into()).stack_size(256 << 10);
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(thread.spawn(move || inner.run())?);
+        Ok(())
+    }
+
+    /// As `open`, on any disk.
     fn on(
         disk: Box<dyn Disk>,
         sync: Delay,
@@ -122,7 +125,7 @@ impl Journal {
             recover::read(&*disk, repair)?;
         book.size = recover::items(&*disk, &files, &book, &mut |_| {})?;
         let writer = Writer::open(&*disk, files.back(), number)?;
-        let old = files.len();
+        let (old, id) = (files.len(), book.id);
         let state = State {
             plan: Plan::new(book, files, end, number),
             writer: Some(writer),
@@ -141,6 +144,11 @@ impl Journal {
             syncs: 0,
             bytes_written: 0,
         };
+        let new_id = (id == 0).then(|| {
+            let mut bytes = [0; 4];
+            random_bytes(&mut bytes);
+            u64::from(u32::from_le_bytes(bytes)).max(1)
+        });
         let (state, changed, work) = (Mutex::new(state), Condvar::new(), Condvar::new());
         let inner = Arc::new(Inner { disk, sync, on_failure, state, changed, work });
         // Here, so that who starts a hub learns that there is no room.
@@ -159,6 +167,9 @@ impl Journal {
                 inner.drop_oldest();
             }
         }
+        if let Some(id) = new_id {
+            inner.note(&mut inner.lock(), &Record::Store { id });
+        }
         Ok((Self { inner, thread: Mutex::new(None) }, notes))
     }
 
@@ -176,6 +187,24 @@ impl Journal {
         kept.collect()
     }
 
+    /// What no other store has.
+    pub fn id(&self) -> u64 {
+        self.inner.lock().plan.book.id
+    }
+
+    /// From here on all items of a queue are there, to the last one, and none has failed.
+    pub fn row(&self, queue: u64) -> u64 {
+        let state = self.inner.lock();
+        let queue = usize::try_from(queue).ok().and_then(|at| state.plan.book.queues.get(at));
+        queue.map_or(0, |queue| {
+            let mut row = queue.next;
+            while row > 0 && queue.live.get(row - 1) == Some(0) {
+                row -= 1;
+            }
+            row
+        })
+    }
+
     /// Adds a queue, and says its number.
     pub fn add_queue(&self, name: &str) -> u64 {
         let mut state = self.inner.lock();
@@ -190,37 +219,53 @@ impl Journal {
         recover::items(&*self.inner.disk, &state.plan.files, &state.plan.book, each).map(drop)
     }
 
-    /// Notes an item, and what its client's latest put has thereby come to. Returns what [`wait`](Self::wait) is for.
-    /// An item is a pickle, so it is never empty. The caller makes sure that its numbers grow: so it holds the lock
-    /// under which they are given.
-    pub fn put(&self, queue: u64, number: u64, payload: &[u8], put: Option<&LatestPut>) -> u64 {
+    /// Notes an item, which is `head` and then `body`, and in the same batch `also` what happens with it: what its
+    /// client's latest put has thereby come to, or that it has left another queue. Returns what [`wait`](Self::wait)
+    /// is for. An item is a pickle, so it is never empty. The caller makes sure that its numbers grow: so it holds the
+    /// lock under which they are given.
+    pub fn put(
+        &self,
+        queue: u64,
+        number: u64,
+        (head, body): (&[u8], &[u8]),
+        also: Option<&Record<'_>>,
+    ) -> u64 {
+        let length = head.len() + body.len();
+        let (body, rest) = body.split_at(body.len().min(PART.saturating_sub(head.len())));
+        // Few bytes, or few beside the rest.
+        let first = [head, body].concat();
+        let parts = 1 + rest.len().div_ceil(PART);
         let mut state = self.inner.lock();
-        let (last, total) = (payload.len().saturating_sub(1) / PART, payload.len() as u64);
-        let mut ticket = 0;
-        for (index, part) in payload.chunks(PART).enumerate() {
-            let at = (index * PART) as u64;
-            let record = match last {
-                0 => Record::Put { queue, number, attempts: 0, again: false, payload },
-                _ => Record::Part { queue, number, attempts: 0, again: false, total, at, payload: part },
-            };
-            ticket = match put.filter(|_| index == last) {
-                Some(LatestPut { client, number, items }) => {
-                    let put = Record::Once { queue, number: *number, items: *items, client };
-                    state.plan.append_once(&record, &put)
+        let (mut ticket, mut at) = (0, 0);
+        for (index, part) in std::iter::once(&first[..]).chain(rest.chunks(PART)).enumerate() {
+            let record = match parts {
+                1 => Record::Put { queue, number, attempts: 0, again: false, payload: part },
+                _ => {
+                    let total = length as u64;
+                    Record::Part { queue, number, attempts: 0, again: false, total, at, payload: part }
                 }
+            };
+            ticket = match also.filter(|_| index + 1 == parts) {
+                Some(also) => state.plan.append_with(&record, also),
                 None => state.plan.append(&record),
             };
+            at += part.len() as u64;
         }
-        state.plan.book.size += item_size(payload.len());
+        state.plan.book.size += item_size(length);
         state.pending.get_or_insert_with(Instant::now);
+        // Somebody may not wait.
+        self.inner.arm(&mut state);
         ticket
     }
 
     /// Notes that an item has left for good, whose payload is so long.
     pub fn done(&self, queue: u64, number: u64, payload: usize) {
         let mut state = self.inner.lock();
-        state.plan.book.size = state.plan.book.size.saturating_sub(item_size(payload));
-        self.inner.note(&mut state, &Record::Done { queue, number, count: 1 });
+        // One that was moved to another queue has left already.
+        if state.plan.book.has(queue, number) {
+            state.plan.book.size = state.plan.book.size.saturating_sub(item_size(payload));
+            self.inner.note(&mut state, &Record::Done { queue, number, count: 1 });
+        }
     }
 
     /// Notes that so many items from this number on, of so many bytes altogether, have left for good.
@@ -260,23 +305,25 @@ impl Journal {
         }
     }
 
-    /// Waits, not for long, until there is a file with room for an item of so many bytes, or there will be none.
-    pub fn prepare(&self, payload: usize) {
+    /// Waits, not for long, until there is a file with room for an item of so many bytes, or there will be none. Says
+    /// whether there is.
+    pub fn prepare(&self, payload: usize) -> bool {
         let mut state = self.inner.lock();
         while !(state.plan.has_room(payload) || state.full.is_some() || state.failed) {
             self.inner.want(&mut state, payload);
             state = self.inner.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// Whether there is room for an item of so many bytes. Only a full disk has none.
-    pub fn has_room(&self, payload: usize) -> bool {
-        let mut state = self.inner.lock();
-        let room = state.full.is_none() || state.plan.has_room(payload);
+        let room = state.failed || state.plan.has_room(payload);
         if !room {
             self.inner.want(&mut state, payload);
         }
         room
+    }
+
+    /// Whether there is room for an item of so many bytes. In a store that has failed nobody needs any.
+    pub fn has_room(&self, payload: usize) -> bool {
+        let state = self.inner.lock();
+        state.failed || state.plan.has_room(payload)
     }
 
     /// Everything that was noted is on disk.
@@ -322,7 +369,7 @@ impl Drop for Journal {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -352,7 +399,7 @@ impl Inner {
     }
 
     /// Writes what has gathered, for all; or waits until somebody else has.
-    fn lead<'s>(&'s self, mut state: MutexGuard<'s, State>, sync: bool) -> MutexGuard<'s, State> {
+    pub(super) fn lead<'s>(&'s self, mut state: MutexGuard<'s, State>, sync: bool) -> MutexGuard<'s, State> {
         let Some(mut writer) = state.writer.take() else {
             return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
@@ -400,7 +447,7 @@ impl Inner {
     }
 
     /// Makes a file, which will be there after a loss of power.
-    fn create_file(&self) -> io::Result<String> {
+    pub(super) fn create_file(&self) -> io::Result<String> {
         let name = {
             let mut state = self.lock();
             state.next_file += 1;
@@ -412,128 +459,12 @@ impl Inner {
     }
 
     /// Nothing that is noted now, or waits to be on disk, will ever be known to be there.
-    fn fail(&self, error: &io::Error) {
+    pub(super) fn fail(&self, error: &io::Error) {
         // First, so that a process that ends now has answered nobody.
         (self.on_failure)(&error.to_string());
         self.lock().failed = true;
         self.changed.notify_all();
         self.work.notify_one();
-    }
-
-    /// The life of the journal's own thread.
-    fn run(&self) {
-        let mut state = self.lock();
-        while !(state.stop || state.failed) {
-            if let Some(chore) = self.chore(&state) {
-                drop(state);
-                self.do_chore(chore);
-                state = self.lock();
-                continue;
-            }
-            let due = self.due(&state);
-            state.armed = due.is_some();
-            state = match due.map(|due| due.saturating_duration_since(Instant::now())) {
-                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => self.write_late(state),
-                Some(nap) => self.work.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0,
-            };
-        }
-    }
-
-    /// When this thread has to write, or to look whether the disk is still full.
-    fn due(&self, state: &State) -> Option<Instant> {
-        let late = self.sync.unwrap_or(SOON);
-        let pending = state.pending.filter(|_| !state.stuck).map(|since| since + late.min(SOON));
-        let unsynced = state.unsynced.map(|since| since + late);
-        let again = state.full.filter(|_| state.wanted > 0 || state.stuck).map(|since| since + SOON);
-        pending.into_iter().chain(unsynced).chain(again).min()
-    }
-
-    fn write_late<'s>(&'s self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
-        let late = self.sync.unwrap_or_default();
-        let old = state.unsynced.or(state.pending).is_some_and(|since| since.elapsed() >= late);
-        if state.stuck { state } else { self.lead(state, old) }
-    }
-
-    /// What is to be done now for the files, if anything is.
-    fn chore(&self, state: &State) -> Option<Chore> {
-        let oldest = state.plan.files.front().map_or(u64::MAX, |(id, _)| *id);
-        if state.wants_spare() {
-            return Some(Chore::AddSpare);
-        }
-        if state.stuck {
-            return None;
-        }
-        if oldest < state.plan.book.floor {
-            return Some(if state.synced > state.floor { Chore::DropOldest } else { Chore::Sync });
-        }
-        state.plan.is_wasteful(state.full.is_some()).then_some(Chore::Compact)
-    }
-
-    fn do_chore(&self, chore: Chore) {
-        match chore {
-            Chore::AddSpare => self.add_spare(),
-            Chore::Sync => drop(self.lead(self.lock(), true)),
-            Chore::DropOldest => self.drop_oldest(),
-            Chore::Compact => self.compact(),
-        }
-    }
-
-    fn add_spare(&self) {
-        match self.create_file() {
-            Ok(name) => {
-                let mut state = self.lock();
-                state.plan.spares.push_back(name);
-                state.has_spare();
-            }
-            Err(error) if is_full(&error) => self.lock().full = Some(Instant::now()),
-            Err(error) => self.fail(&error),
-        }
-        self.changed.notify_all();
-    }
-
-    /// Copies what is left in the oldest segment to the end, so that it is not needed any more.
-    fn compact(&self) {
-        let Some((id, name)) = self.lock().plan.files.front().cloned() else { return };
-        let bytes = match self.disk.read(&name, SEGMENT) {
-            Ok(bytes) => bytes,
-            Err(error) => return self.fail(&error),
-        };
-        for (_, batch) in Batches::new(&bytes, Some(id)) {
-            // One at a time: others want to note something too.
-            let mut state = self.lock();
-            for mut record in Records(batch.records).flatten() {
-                if !state.plan.book.needs(&record) {
-                    continue;
-                }
-                if let Record::Put { queue, number, attempts, again, .. }
-                | Record::Part { queue, number, attempts, again, .. } = &mut record
-                {
-                    let live = state.plan.book.queues.get(*queue as usize).map(|queue| &queue.live);
-                    *attempts = live.and_then(|live| live.get(*number)).unwrap_or(0).into();
-                    *again = true;
-                }
-                state.plan.append(&record);
-            }
-        }
-        let mut state = self.lock();
-        state.floor = state.plan.append(&Record::Floor { segment: id + 1 });
-        state.pending.get_or_insert_with(Instant::now);
-    }
-
-    /// The oldest segment's file is free: that the segment is not needed is known on disk.
-    fn drop_oldest(&self) {
-        let mut state = self.lock();
-        let Some((_, name)) = state.plan.files.pop_front() else { return };
-        if state.plan.wants_spare(state.wanted) {
-            state.plan.spares.push_back(name);
-            state.has_spare();
-            self.changed.notify_all();
-            return;
-        }
-        drop(state);
-        // If it stays, it is in nobody's way: it is known not to be needed.
-        let _ = self.disk.remove(&name);
     }
 
     fn flush(&self) {
@@ -543,33 +474,6 @@ impl Inner {
             state = self.lead(state, true);
         }
     }
-}
-
-impl State {
-    fn wants_spare(&self) -> bool {
-        let again = |since: Instant| (self.wanted > 0 || self.stuck) && since.elapsed() >= SOON;
-        self.plan.wants_spare(self.wanted) && self.full.is_none_or(again)
-    }
-
-    /// There is a new file without a segment.
-    fn has_spare(&mut self) {
-        self.stuck = false;
-        if !self.plan.wants_spare(0) {
-            self.full = None;
-        }
-        if self.plan.has_room(self.wanted) {
-            self.wanted = 0;
-        }
-    }
-}
-
-/// What the journal's thread does for the files.
-enum Chore {
-    AddSpare,
-    /// Write and sync, so that the oldest segment can go.
-    Sync,
-    DropOldest,
-    Compact,
 }
 
 /// A leader that panics has failed: nobody knows what it has written.

@@ -1,5 +1,7 @@
 //! Which items of a queue are there, by their numbers: a bit for each, and how often it has failed if it has.
 
+use std::ops::Range;
+
 /// How many numbers a chunk is for.
 const CHUNK: u64 = 4096;
 
@@ -61,6 +63,19 @@ impl Live {
             self.chunks.remove(at);
         }
         true
+    }
+
+    /// None of these is there any more, however many numbers that are.
+    pub fn remove_all(&mut self, numbers: Range<u64>) {
+        let first = self.chunks.partition_point(|chunk| chunk.index < numbers.start / CHUNK);
+        let chunks: Vec<u64> = self.chunks[first..].iter().map(|chunk| chunk.index * CHUNK).collect();
+        for begin in chunks.into_iter().take_while(|&begin| begin < numbers.end) {
+            // The last chunk of all may end where numbers do.
+            let end = numbers.end.min(begin.saturating_add(CHUNK));
+            for number in numbers.start.max(begin)..end {
+                self.remove(number);
+            }
+        }
     }
 
     /// How often it has failed; `None` if it is not there.
@@ -125,6 +140,10 @@ mod tests {
         for number in numbers {
             assert_eq!((live.remove(number), live.remove(number), live.get(number)), (true, false, None));
         }
+        assert!(numbers[..6].iter().all(|&number| live.insert(number, 0)));
+        live.remove_all(63..u64::MAX);
+        assert_eq!((live.len(), live.get(0)), (1, Some(0)), "however many numbers those were");
+        live.remove(0);
         live.insert(64, 0);
         assert_eq!(live.get(64), Some(0), "a new item has not failed");
         live.remove(64);

@@ -5,18 +5,26 @@
 //! after whatever is left in it was copied to the end.
 //!
 //! Reading order: `record` and `batch` (what is in a file), `disk`, `live` and `book` (what the records come to),
-//! `recover` (reading a store), `plan` (what is to be written where), `writer`, `journal` (who writes it, when).
+//! `recover` (reading a store), `plan` (what is to be written where), `writer`, `journal` and `chores`
+//! (who writes it, when), `keeper` and
+//! `open` (the queues).
 
 mod batch;
 mod book;
+mod chores;
 mod crc;
 mod disk;
 mod error;
 mod journal;
+mod keeper;
 mod live;
+mod open;
 mod plan;
 mod record;
 mod recover;
 #[cfg(test)]
 mod sim;
 mod writer;
+
+pub use error::StoreError;
+pub use open::{Store, StoreOptions};

@@ -81,9 +81,9 @@ impl Plan {
         self.write(record)
     }
 
-    /// Notes an item, and what its client's latest put has thereby come to: in one batch, or a put that is repeated
-    /// could be done twice, or not at all.
-    pub fn append_once(&mut self, item: &Record<'_>, put: &Record<'_>) -> u64 {
+    /// Notes an item, and what else happens with it, such as what its client's latest put has thereby come to: in one
+    /// batch, or a put that is repeated could be done twice, or not at all.
+    pub fn append_with(&mut self, item: &Record<'_>, put: &Record<'_>) -> u64 {
         let most = item.payload() + put.payload() + 2 * MOST;
         if let (Some(at), Some(last), Record::Once { queue, number, client, .. }) =
             (self.once, self.batches.back_mut(), put)
@@ -142,6 +142,7 @@ impl Plan {
     /// What all records until now come to, but for the items.
     fn head(&self, bytes: &mut Vec<u8>) {
         Record::Floor { segment: self.book.floor }.write(bytes);
+        Record::Store { id: self.book.id }.write(bytes);
         for (index, queue) in self.book.queues.iter().enumerate() {
             let (next, unfinished, name) = (queue.next, queue.unfinished, queue.name.as_bytes());
             Record::Queue { queue: index as u64, next, unfinished, name }.write(bytes);

@@ -19,6 +19,8 @@ pub(super) enum Record<'a> {
     Back { queue: u64, number: u64, attempts: u64 },
     /// So many tasks are unfinished.
     Tasks { queue: u64, unfinished: u64 },
+    /// At the head of each segment too: what no other store has.
+    Store { id: u64 },
     /// A client's latest put: its number for it, and how many of its items are in the queue.
     Once { queue: u64, number: u64, items: u64, client: &'a [u8] },
 }
@@ -56,6 +58,7 @@ impl Record<'_> {
             Self::Done { queue, number, count } => write(out, 7, &[queue, number, count], &[]),
             Self::Back { queue, number, attempts } => write(out, 8, &[queue, number, attempts], &[]),
             Self::Tasks { queue, unfinished } => write(out, 9, &[queue, unfinished], &[]),
+            Self::Store { id } => write(out, 11, &[id], &[]),
             Self::Once { queue, number, items, client } => {
                 write(out, 10, &[queue, number, items, client.len() as u64], client)
             }
@@ -132,6 +135,10 @@ impl<'a> Records<'a> {
                 let [queue, number, items] = self.numbers()?;
                 Record::Once { queue, number, items, client: self.bytes()? }
             }
+            11 => {
+                let [id] = self.numbers()?;
+                Record::Store { id }
+            }
             _ => return None,
         })
     }
@@ -191,6 +198,7 @@ mod tests {
             Record::Back { queue: 1, number: 2, attempts: 3 },
             Record::Tasks { queue: 1, unfinished: 16384 },
             Record::Once { queue: 1, number: big, items: 7, client: b"me" },
+            Record::Store { id: 9 },
         ];
         let mut bytes = Vec::new();
         for record in &records {

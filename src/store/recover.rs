@@ -210,7 +210,7 @@ pub(super) fn items(
     // There may be two copies, if power was lost while one was made.
     let mut seen: Vec<Live> = book.queues.iter().map(|_| Live::default()).collect();
     let mut parts: Vec<(u64, Parts, Vec<u8>)> = Vec::new();
-    let mut size = 0;
+    let (mut size, most) = (0, (files.len() as u64).saturating_mul(SEGMENT as u64));
     for (id, name) in files {
         let bytes = disk.read(name, SEGMENT)?;
         let records = Batches::new(&bytes, Some(*id)).flat_map(|(_, batch)| Records(batch.records));
@@ -233,8 +233,12 @@ pub(super) fn items(
                     parts.len() - 1
                 });
                 let (_, noted, all) = &mut parts[known];
-                let start = usize::try_from(at).unwrap_or(usize::MAX);
-                let end = start.saturating_add(payload.len());
+                // A part may say anything, in a file that was damaged with care: no item is longer than all files.
+                let end = at.saturating_add(payload.len() as u64);
+                if end > total || total > most {
+                    continue;
+                }
+                let (start, end) = (at as usize, end as usize);
                 all.resize(all.len().max(end), 0);
                 all[start..end].copy_from_slice(payload);
                 if !noted.add(at, payload.len(), total) {

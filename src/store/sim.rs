@@ -68,14 +68,6 @@ impl Sim {
         Ok(state)
     }
 
-    pub fn operations(&self) -> u64 {
-        self.state().operations
-    }
-
-    pub fn syncs(&self) -> u64 {
-        self.state().syncs
-    }
-
     pub fn written(&self) -> u64 {
         self.state().written
     }

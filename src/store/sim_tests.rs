@@ -45,6 +45,15 @@ fn chores(journal: &Journal) {
     }
 }
 
+/// Puts an item, by a put of a client if it is numbered.
+fn put_once(journal: &Journal, queue: u64, number: u64, payload: &[u8], put: Option<&LatestPut>) -> u64 {
+    let also =
+        put.map(|put| Record::Once { queue, number: put.number, items: put.items, client: &put.client });
+    // Anywhere: it is one item.
+    let head = payload.split_at(payload.len().min(number as usize % 7));
+    journal.put(queue, number, head, also.as_ref())
+}
+
 fn read(journal: &Journal) -> Vec<BTreeMap<u64, (Vec<u8>, u32)>> {
     let mut queues = vec![BTreeMap::new(); journal.queues().len()];
     let each = &mut |item: Item<'_>| {
@@ -141,7 +150,7 @@ impl User {
             let number = after.queues[queue].len() as u64;
             let payload = payload(queue as u64, number, &mut self.random);
             let put = LatestPut { client: vec![client], number: self.puts, items };
-            ticket = self.journal.put(queue as u64, number, &payload, once.then_some(&put));
+            ticket = put_once(&self.journal, queue as u64, number, &payload, once.then_some(&put));
             let known =
                 Known { payload, attempts: 0, kept: false, done: false, done_kept: false, attempts_kept: 0 };
             after.queues[queue].insert(number, known);
@@ -249,7 +258,7 @@ fn what_was_kept_survives_a_loss_of_power_at_any_moment() {
 fn flow(journal: &Journal, queue: u64, from: u64, count: u64, depth: u64, length: usize) {
     let payload = vec![7; length];
     for number in from..from + count {
-        let ticket = journal.put(queue, number, &payload, None);
+        let ticket = put_once(journal, queue, number, &payload, None);
         journal.wait(ticket).unwrap();
         if number >= depth {
             journal.done(queue, number - depth, length);
@@ -279,9 +288,9 @@ fn what_stays_behind_is_copied_and_a_drained_store_is_small_again() {
     flow(&journal, stays, 0, 500, 500, 100);
     journal.back(stays, 17, 3);
     let large: Vec<u8> = (0..5 * PART).map(|n| n as u8).collect();
-    journal.put(stays, 500, &large, None);
+    put_once(&journal, stays, 500, &large, None);
     let put = LatestPut { client: b"me".into(), number: 1, items: 1 };
-    journal.put(stays, 501, b"once", Some(&put));
+    put_once(&journal, stays, 501, b"once", Some(&put));
     journal.tasks(stays, 77);
     let first = journal.inner.lock().plan.files[0].0;
     flow(&journal, flows, 0, 3000, 0, 200);
@@ -317,7 +326,7 @@ fn a_full_store_takes_no_items_but_drains_in_any_order_and_then_goes_on() {
                 if !journal.has_room(payload.len()) {
                     break;
                 }
-                let ticket = journal.put(queue, next, &payload, None);
+                let ticket = put_once(&journal, queue, next, &payload, None);
                 journal.wait(ticket).unwrap();
                 there.insert(next, payload);
                 next += 1;
@@ -353,12 +362,12 @@ fn nothing_is_answered_once_a_sync_has_failed() {
     };
     let (journal, _) = Journal::on(Box::new(disk.clone()), None, false, Box::new(on_failure)).unwrap();
     let queue = journal.add_queue("a");
-    let first = journal.put(queue, 0, b"kept", None);
+    let first = put_once(&journal, queue, 0, b"kept", None);
     journal.wait(first).unwrap();
     disk.break_syncs();
-    let second = journal.put(queue, 1, b"not known", None);
+    let second = put_once(&journal, queue, 1, b"not known", None);
     assert_eq!((journal.wait(second), journal.wait(first)), (Err(Failed), Ok(())));
-    let third = journal.put(queue, 2, b"too late", None);
+    let third = put_once(&journal, queue, 2, b"too late", None);
     assert_eq!((journal.wait(third), told.load(Ordering::Relaxed)), (Err(Failed), 1));
 }
 
@@ -371,7 +380,7 @@ fn many_that_wait_share_a_sync_and_all_they_put_is_there() {
     let put = |count: u64| {
         for _ in 0..count {
             let mut next = next.lock().unwrap();
-            let ticket = journal.put(queue, *next, b"item", None);
+            let ticket = put_once(&journal, queue, *next, b"item", None);
             *next += 1;
             drop(next);
             journal.wait(ticket).unwrap();
@@ -395,8 +404,9 @@ fn the_journal_s_thread_writes_what_nobody_waits_for_and_then_nothing() {
     let (journal, _) = Journal::open(&path, Some(Duration::from_millis(1)), false, Box::new(failed)).unwrap();
     let second = Journal::open(&path, None, false, Box::new(failed));
     assert!(matches!(second, Err(StoreError::InUse(process)) if process == std::process::id().to_string()));
+    journal.start().unwrap();
     let queue = journal.add_queue("a");
-    journal.put(queue, 0, b"item", None);
+    put_once(&journal, queue, 0, b"item", None);
     let since = Instant::now();
     let written = || {
         let state = journal.inner.lock();
@@ -409,7 +419,7 @@ fn the_journal_s_thread_writes_what_nobody_waits_for_and_then_nothing() {
     let state = journal.inner.lock();
     assert!(journal.inner.due(&state).is_none() && journal.inner.chore(&state).is_none());
     drop(state);
-    journal.put(queue, 1, b"at the end", None);
+    put_once(&journal, queue, 1, b"at the end", None);
     drop(journal);
     let (journal, _) = Journal::open(&path, None, false, Box::new(failed)).unwrap();
     assert_eq!(read(&journal)[0].len(), 2);
@@ -500,7 +510,7 @@ fn lost_now(disk: &Sim) -> Vec<Sim> {
 /// Puts items that fill more than one segment, and waits once, for all of them.
 fn put_forty(journal: &Journal) {
     let queue = journal.add_queue("a");
-    let ticket = (0..40).map(|number| journal.put(queue, number, &[7; 1000], None)).last().unwrap();
+    let ticket = (0..40).map(|number| put_once(journal, queue, number, &[7; 1000], None)).fold(0, u64::max);
     journal.wait(ticket).unwrap();
 }
 

@@ -11,6 +11,8 @@ mod queues;
 mod serve;
 #[cfg(feature = "status")]
 mod status;
+#[cfg(feature = "journal")]
+mod store;
 mod support;
 #[cfg(unix)]
 mod work;

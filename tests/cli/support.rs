@@ -196,6 +196,14 @@ impl Hub {
         }
     }
 
+    /// A figure of the hub's store.
+    #[allow(dead_code, reason = "without the feature there is none")]
+    pub fn store_figure(&self, name: &str) -> Value {
+        let figures = self.manager().dispatch("stat").unwrap();
+        let store = entry(&figures, "store").expect("a store");
+        entry(store, name).unwrap_or_else(|| panic!("{name} is not in {store}")).clone()
+    }
+
     /// A figure of a queue, as `netq stat` would show it.
     pub fn figure(&self, queue: &str, name: &str) -> i64 {
         let figures = self.manager().dispatch("stat").unwrap();
