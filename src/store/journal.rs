@@ -153,8 +153,15 @@ impl Journal {
         let inner = Arc::new(Inner { disk, sync, on_failure, state, changed, work });
         // Here, so that who starts a hub learns that there is no room.
         while inner.lock().plan.wants_spare(0) {
-            let name = inner.create_file()?;
-            inner.lock().plan.spares.push_back(name);
+            match inner.create_file() {
+                Ok(name) => inner.lock().plan.spares.push_back(name),
+                // What is there can be got, and that makes room.
+                Err(error) if old > 0 && is_full(&error) => {
+                    inner.lock().full = Some(Instant::now());
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         if damaged {
             inner.lock().plan.begin_segment();
