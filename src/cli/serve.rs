@@ -49,13 +49,14 @@ options:
                         has an equal share, and one more is for what the factories make, 1/256 for each.
                         A put that would pass its queue's share waits, as if the queue were full. Not in it:
                         NAME_dead, which never refuses, and the messages on their way
-  --store DIR           keep the queues in this directory, so that they outlive the hub: each item whose put was
-                        answered, their order, failed attempts, dead letters, and what clients have and were not
-                        done with; what was got in the last second before a crash may be got again. Not what the
-                        factories make. While the disk is full, puts wait as if the queue were full
-  --sync always|MS      with --store: a put is on disk before it is answered, and survives a loss of power (always,
-                        the default); or it survives the end of the hub at once, and a loss of power MS
-                        milliseconds later
+  --store DIR           keep the queues in this directory, so that they outlive the hub: each item whose put
+                        was answered, their order, failed attempts, dead letters, and what clients have and
+                        were not done with; what was got in the last second before a crash may be got again.
+                        Not what the factories make. While the disk is full, puts wait as if the queue were
+                        full
+  --sync always|MS      with --store: a put is on disk before it is answered, and survives a loss of power
+                        (always, the default); or it survives the end of the hub at once, and a loss of power
+                        MS milliseconds later
   --repair              with --store: keep what is whole of a damaged store, and say what was left out
   --data-only           refuse items whose pickles can run code where they are loaded, such as instances of
                         classes. Data that only keeps a worker busy gets through

@@ -29,7 +29,9 @@ Prints the hub's figures and limits, a table of its queues, and one of its other
   back                  items that came back: their client died, failed, or was not done in time
   wait                  clients that wait to get, or to put
   undone                items for which task_done() was not called yet
-Numbers from 10,000 on are rounded: 12k, 1.2M. Of a manager of CPython's, prints what its debug_info says.
+Of a store: its size, and what its items take of it; what was written to it, how often it was synced, and for
+how long something has not been on disk. Numbers from 10,000 on are rounded: 12k, 1.2M. Of a manager of
+CPython's, prints what its debug_info says.
 
 options:
   --watch [S]           again every S seconds (default 1), until stopped
@@ -116,6 +118,7 @@ fn describe(address: &str, figures: &Value) -> String {
         seconds("write_timeout"),
         either("remote_shutdown", "clients may stop the hub", "no client may stop the hub"),
     );
+    text.extend(get(figures, "store").map(store));
     let Some(Value::List(objects)) = get(figures, "objects") else { return text };
     let name = |object: &Value| get(object, "name").map(plain).unwrap_or_default();
     let (mut queues, mut others): (Vec<&Value>, Vec<&Value>) = (Vec::new(), Vec::new());
@@ -134,6 +137,26 @@ fn describe(address: &str, figures: &Value) -> String {
         text += &format!("\n{delivery}");
     }
     text
+}
+
+/// Lines about where the queues are kept.
+fn store(store: &Value) -> String {
+    let bytes = |name| number(store, name).map_or_else(|| "?".to_owned(), |bytes| size(bytes as u64));
+    let figure = |name| number(store, name).map_or_else(|| "?".to_owned(), count);
+    let sync = number(store, "sync")
+        .map_or_else(|| "before a put is answered".to_owned(), |late| format!("within {}", duration(late)));
+    let oldest = number(store, "oldest_unsynced");
+    format!(
+        "store {}: {} in {} segments, {} of items\n{} written, {} syncs, {sync}; {}{}\n",
+        get(store, "path").map_or_else(|| "?".to_owned(), plain),
+        bytes("bytes"),
+        figure("segments"),
+        bytes("live_bytes"),
+        bytes("bytes_written"),
+        figure("syncs"),
+        oldest.map_or_else(|| "all on disk".to_owned(), |age| format!("not on disk for {}", duration(age))),
+        if get(store, "full") == Some(&Value::Bool(true)) { "; the disk is full" } else { "" },
+    )
 }
 
 /// Headings and texts, short enough for all of them to stand side by side.

@@ -50,6 +50,20 @@ const QUEUE: &[Metric] = &[
     ("returned", "netq_queue_returns_total", "counter", "Items that came back from clients."),
 ];
 
+const STORE: &[Metric] = &[
+    ("bytes", "netq_store_bytes", "gauge", "Size of the store's files."),
+    ("live_bytes", "netq_store_live_bytes", "gauge", "What the items in it take of that."),
+    ("segments", "netq_store_segments", "gauge", "How many files those are."),
+    ("syncs", "netq_store_syncs_total", "counter", "How often it was synced to disk."),
+    ("bytes_written", "netq_store_written_bytes_total", "counter", "Bytes written to it."),
+    (
+        "oldest_unsynced",
+        "netq_store_unsynced_seconds",
+        "gauge",
+        "Age of the oldest record that is not on disk; missing if all are.",
+    ),
+];
+
 /// The whole answer.
 pub(super) fn render(figures: &Value) -> String {
     let mut page = String::with_capacity(8 * 1024);
@@ -58,6 +72,12 @@ pub(super) fn render(figures: &Value) -> String {
     line(&mut page, info.1, &[("version", text(figures, "version"))], 1.0);
     for &metric in HUB {
         if let Some(value) = number(figures, metric.0) {
+            head(&mut page, metric);
+            line(&mut page, metric.1, &[], value);
+        }
+    }
+    for &metric in STORE {
+        if let Some(value) = get(figures, "store").and_then(|store| number(store, metric.0)) {
             head(&mut page, metric);
             line(&mut page, metric.1, &[], value);
         }
@@ -120,6 +140,7 @@ mod tests {
         let figures = dict(&[
             ("version", "1.2.3".into()),
             ("uptime", 2.5.into()),
+            ("store", dict(&[("bytes", 4096.into()), ("oldest_unsynced", Value::None)])),
             ("objects", Value::List(vec![made, other, tasks])),
         ]);
         let expected = "\
@@ -129,6 +150,9 @@ netq_info{version=\"1.2.3\"} 1
 # HELP netq_uptime_seconds Time since the hub was started.
 # TYPE netq_uptime_seconds gauge
 netq_uptime_seconds 2.5
+# HELP netq_store_bytes Size of the store's files.
+# TYPE netq_store_bytes gauge
+netq_store_bytes 4096
 # HELP netq_made_objects Objects that factories have made and clients still use.
 # TYPE netq_made_objects gauge
 netq_made_objects 1

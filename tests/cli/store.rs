@@ -179,6 +179,14 @@ fn nothing_is_written_while_nothing_happens() {
     hub.run(&["put", "tasks", "a"]).ok();
     let idle = || (hub.store_figure("oldest_unsynced") == Value::None).then_some(());
     wait_for("all is on disk", idle);
+    let text = hub.run(&["stat"]).ok();
+    let store = directory.file("store");
+    let mut lines =
+        text.lines().skip_while(|line| !line.starts_with(&format!("store {store}: 4M in 4 segments, ")));
+    assert!(
+        lines.nth(1).is_some_and(|line| line.ends_with("before a put is answered; all on disk")),
+        "{text}"
+    );
     let before = (hub.store_figure("syncs"), hub.store_figure("bytes_written"));
     // As long as any of its timers runs.
     std::thread::sleep(Duration::from_millis(1500));

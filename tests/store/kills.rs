@@ -36,14 +36,11 @@ fn work(address: &str, queue: &str, stop: &AtomicBool, got: &Names) {
     let manager = netq::BaseManager::new(address, KEY.as_bytes());
     let queue = manager.queue(queue).unwrap();
     while !stop.load(Ordering::Relaxed) {
-        match queue.take_timeout(Duration::from_millis(50)) {
-            Ok(item) => {
-                got.lock().unwrap().push(name(&item));
-                // The hub that gave it may have ended: then it comes again.
-                let _ = item.done();
-            }
-            // There is nothing, or no hub for a moment.
-            Err(_) => {}
+        // If it fails there is nothing, or no hub for a moment.
+        if let Ok(item) = queue.take_timeout(Duration::from_millis(50)) {
+            got.lock().unwrap().push(name(&item));
+            // The hub that gave it may have ended: then it comes again.
+            let _ = item.done();
         }
     }
 }
