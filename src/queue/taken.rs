@@ -59,6 +59,14 @@ impl<T> Taken<T> {
         self.item.take().expect("a guard has its item until it ends").item
     }
 
+    /// Work on it has failed, and it stays out for a while before it goes back: a journal learns of the attempt now.
+    pub(crate) fn note_failure(&self) {
+        if let Some(log) = self.queue.log.get() {
+            let _locked = self.queue.lock();
+            log.failed(self.number(), self.attempts().saturating_add(1));
+        }
+    }
+
     /// Puts the item at the end of another queue, for good, and as one step for a journal that has both. If that
     /// queue refuses it, it stays as it is.
     pub(crate) fn move_to(self, other: &BoundedQueue<T>) -> Result<(), Self>

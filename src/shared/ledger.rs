@@ -389,6 +389,7 @@ impl Ledger {
         if delay.is_zero() {
             return item.fail();
         }
+        item.note_failure();
         let until = Instant::now() + delay.min(LONGEST_REST);
         state.is_due(Some(until));
         state.out.insert(item.number(), Out { item, delivery, at: At::Rest(until) });

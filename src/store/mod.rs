@@ -4,14 +4,14 @@
 //! written at once, and counts as a whole or not at all. What is not needed any more goes with the oldest segment,
 //! after whatever is left in it was copied to the end.
 //!
-//! Reading order: `record` and `batch` (what is in a file), `disk`, `live` and `book` (what the records come to),
-//! `recover` (reading a store), `plan` (what is to be written where), `writer`, `journal` and `chores`
-//! (who writes it, when), `keeper` and
-//! `open` (the queues).
+//! What is in the files, byte by byte, is in `format.md`. Reading order: `record` and `batch` (what is in a file),
+//! `disk`, `live` and `book` (what the records come to), `recover` (reading a store), `plan` (what is to be written
+//! where), `writer`, `journal`, `commit` and `chores` (who writes it, when), `keeper` and `open` (the queues).
 
 mod batch;
 mod book;
 mod chores;
+mod commit;
 mod crc;
 mod disk;
 mod error;

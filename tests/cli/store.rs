@@ -32,19 +32,22 @@ fn what_was_answered_is_there_after_a_kill_in_order_with_its_attempts() {
         tasks.put(number).unwrap();
     }
     hub.queue("plain").put_many(&mut numbers(0..2000), None).unwrap();
-    // 0 becomes a dead letter, 1 has failed once, 2 is done, 3 is out when the hub dies.
+    // 0 becomes a dead letter, 1 has failed once, 2 is done, 3 is out when the hub dies, 4 rests after it has failed.
     for _ in 0..2 {
         tasks.try_take().unwrap().fail(None).unwrap();
     }
-    let taken = tasks.take_many(3, None).unwrap();
-    assert_eq!(taken.iter().map(|item| (**item).clone()).collect::<Vec<_>>(), numbers(1..4));
+    let taken = tasks.take_many(4, None).unwrap();
+    assert_eq!(taken.iter().map(|item| (**item).clone()).collect::<Vec<_>>(), numbers(1..5));
     let mut taken = taken.into_iter();
     taken.next().unwrap().fail(None).unwrap();
     taken.next().unwrap().done().unwrap();
+    let out = taken.next();
+    taken.next().unwrap().fail(Some(Duration::from_secs(3600))).unwrap();
     assert_eq!(hub.take("plain"), 0.into());
     // What nobody waits for is on disk within a second or so.
     wait_for("all is on disk", || (hub.store_figure("oldest_unsynced") == Value::None).then_some(()));
     kill(hub);
+    std::mem::forget(out);
 
     let hub = start(&directory, &words);
     assert_eq!(hub.rest("tasks_dead"), numbers(0..1));
@@ -56,7 +59,11 @@ fn what_was_answered_is_there_after_a_kill_in_order_with_its_attempts() {
     assert_eq!(hub.rest("tasks_dead"), numbers(1..2), "it had failed once before");
     let taken = tasks.take_many(10, None).unwrap();
     assert_eq!(taken.iter().map(|item| (**item).clone()).collect::<Vec<_>>(), numbers(3..10));
-    taken.into_iter().for_each(|item| item.done().unwrap());
+    let mut taken = taken.into_iter();
+    taken.next().unwrap().done().unwrap();
+    taken.next().unwrap().fail(None).unwrap();
+    assert_eq!(hub.rest("tasks_dead"), numbers(4..5), "so had this");
+    taken.for_each(|item| item.done().unwrap());
     tasks.join().unwrap();
     // A plain queue's get is known once its client has made another call, or left.
     let plain = hub.rest("plain");
