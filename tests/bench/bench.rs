@@ -13,9 +13,10 @@
 //! them. So the servers take turns, round by round, and a ratio is the median of the rounds' ratios.
 //!
 //! Reading order: `servers` (who is measured), `clients` and `echo` (how they are talked to), `load` and
-//! `rows` (throughput), `pin` (on which processors), `python`, `memory`, `growth`, then `report` and `svg`.
+//! `rows` (throughput), `durable` (on disk), `pin` (on which processors), `python`, `memory`, `growth`, then `report` and `svg`.
 
 mod clients;
+mod durable;
 mod echo;
 mod growth;
 mod load;
@@ -58,7 +59,9 @@ impl Options {
                 "--all-pythons" => options.all_pythons = true,
                 "--only" => {
                     let row = arguments.next().and_then(|row| row.parse().ok());
-                    options.only.push(row.filter(|row| (1..=9).contains(row)).ok_or("--only needs 1 to 9")?);
+                    options
+                        .only
+                        .push(row.filter(|row| (1..=10).contains(row)).ok_or("--only needs 1 to 10")?);
                 }
                 other => return Err(format!("no option {other}: see tests/bench/bench.rs").into()),
             }
@@ -120,6 +123,10 @@ fn run(options: &Options) -> Result<()> {
             Err(error) => eprintln!("netq, static: skipped ({error})"),
         }
         section(&mut report, "Resident memory", memory::measure(&fresh)?)?;
+    }
+    if options.wants(10) && cfg!(feature = "journal") {
+        let table = durable::measure(options.alone, rounds.div_ceil(3), 2 * slice)?;
+        section(&mut report, "Puts that are on disk before they are answered", table)?;
     }
     let growth = if options.wants(9) { grow(options, &servers, &pin, &mut report)? } else { Vec::new() };
 

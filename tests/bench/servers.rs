@@ -55,7 +55,12 @@ impl Server {
     }
 
     pub fn netq() -> Result<Self> {
-        Self::netq_at("netq", Path::new(env!("CARGO_BIN_EXE_netq")))
+        Self::netq_with("netq", &[])
+    }
+
+    /// netq with more options.
+    pub fn netq_with(name: &str, options: &[&str]) -> Result<Self> {
+        Self::netq_at(name, Path::new(env!("CARGO_BIN_EXE_netq")), options)
     }
 
     /// The static binary as the README's command has built it last, in a folder that is named after the platform.
@@ -64,12 +69,13 @@ impl Server {
         let is_platform = |path: &PathBuf| path.to_string_lossy().ends_with("-linux-gnu");
         let platforms = target.read_dir()?.flatten().map(|entry| entry.path()).filter(is_platform);
         let built = platforms.map(|path| path.join("release/netq")).find(|path| path.exists());
-        Self::netq_at("netq, static", &built.ok_or("not built: the README says how")?)
+        Self::netq_at("netq, static", &built.ok_or("not built: the README says how")?, &[])
     }
 
-    fn netq_at(name: &str, path: &Path) -> Result<Self> {
+    fn netq_at(name: &str, path: &Path, options: &[&str]) -> Result<Self> {
         let process = Command::new(path)
             .args(["serve", "--quiet", "--listen", "127.0.0.1:0", "get_task_queue"])
+            .args(options)
             .env("NETQ_AUTHKEY", KEY)
             .stdout(Stdio::piped())
             .spawn()?;
@@ -102,13 +108,32 @@ impl Server {
             let fixed = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", port];
             fixed.map(str::to_owned).to_vec()
         };
-        Self::installed("Redis", "redis-server", Kind::Redis, arguments)
+        Self::installed("Redis", "redis-server", Kind::Redis, &std::env::temp_dir(), arguments)
+    }
+
+    /// Redis that has each command on disk before it answers.
+    pub fn redis_always(folder: &Path) -> Result<Self> {
+        let arguments = |port: &str| {
+            let fixed =
+                ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"];
+            fixed.into_iter().chain(["--port", port]).map(str::to_owned).collect()
+        };
+        Self::installed("Redis, always", "redis-server", Kind::Redis, folder, arguments)
+    }
+
+    /// beanstalkd that has each job on disk before it answers.
+    pub fn beanstalkd_always(folder: &Path) -> Result<Self> {
+        let arguments = |port: &str| {
+            let fixed = ["-l", "127.0.0.1", "-z", "100000000", "-b", ".", "-f0", "-p", port];
+            fixed.map(str::to_owned).to_vec()
+        };
+        Self::installed("beanstalkd -f0", "beanstalkd", Kind::Beanstalkd, folder, arguments)
     }
 
     pub fn beanstalkd() -> Result<Self> {
         let arguments =
             |port: &str| ["-l", "127.0.0.1", "-z", "100000000", "-p", port].map(str::to_owned).to_vec();
-        Self::installed("beanstalkd", "beanstalkd", Kind::Beanstalkd, arguments)
+        Self::installed("beanstalkd", "beanstalkd", Kind::Beanstalkd, &std::env::temp_dir(), arguments)
     }
 
     /// Somebody else's server, which has to be told its port.
@@ -116,12 +141,13 @@ impl Server {
         name: &str,
         program: &str,
         kind: Kind,
+        folder: &Path,
         arguments: fn(port: &str) -> Vec<String>,
     ) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let process = Command::new(program)
             .args(arguments(&address.port().to_string()))
-            .current_dir(std::env::temp_dir())
+            .current_dir(folder)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
