@@ -7,6 +7,7 @@ use super::batch::{Batches, SEGMENT};
 use super::error::is_full;
 use super::journal::{Inner, State};
 use super::record::{Record, Records};
+use super::waiters::Woken;
 
 /// How long a record that nobody waits for may stay in memory, and how long a full disk is left alone.
 const SOON: Duration = Duration::from_secs(1);
@@ -76,7 +77,7 @@ impl Inner {
             Ok(name) => {
                 let mut state = self.lock();
                 state.plan.spares.push_back(name);
-                state.has_spare();
+                state.has_spare().tell();
             }
             Err(error) if is_full(&error) => self.lock().full = Some(Instant::now()),
             Err(error) => self.fail(&error),
@@ -119,7 +120,7 @@ impl Inner {
         let Some((_, name)) = state.plan.files.pop_front() else { return };
         if state.plan.wants_spare(state.wanted) {
             state.plan.spares.push_back(name);
-            state.has_spare();
+            state.has_spare().tell();
             self.changed.notify_all();
             return;
         }
@@ -136,7 +137,8 @@ impl State {
     }
 
     /// There is a new file without a segment.
-    fn has_spare(&mut self) {
+    #[must_use = "somebody may be able to lead now"]
+    fn has_spare(&mut self) -> Woken {
         self.stuck = false;
         if !self.plan.wants_spare(0) {
             self.full = None;
@@ -144,6 +146,7 @@ impl State {
         if self.plan.has_room(self.wanted) {
             self.wanted = 0;
         }
+        self.waiters.kept(0)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::mem;
 use std::sync::{MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use super::batch::SEGMENT;
@@ -17,6 +18,12 @@ impl Inner {
         let Some(mut writer) = state.writer.take() else {
             return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
+        if sync {
+            // Whoever is about to put something, too: where the processors are busy that makes fewer, larger batches.
+            drop(state);
+            thread::yield_now();
+            state = self.lock();
+        }
         let (mut batches, through) = (state.plan.take(), state.plan.next());
         let pending = state.pending.take();
         drop(state);
@@ -48,7 +55,16 @@ impl Inner {
             self.work.notify_one();
         }
         self.changed.notify_all();
-        state
+        let kept = self.kept(&state);
+        let woken = state.waiters.kept(kept);
+        drop(state);
+        woken.tell();
+        self.lock()
+    }
+
+    /// The batches before this number are kept, as the journal's way of syncing has it.
+    pub(super) fn kept(&self, state: &State) -> u64 {
+        if self.sync.is_none() { state.synced } else { state.written }
     }
 
     /// Opens a file for this segment.
@@ -76,7 +92,11 @@ impl Inner {
     pub(super) fn fail(&self, error: &io::Error) {
         // First, so that a process that ends now has answered nobody.
         (self.on_failure)(&error.to_string());
-        self.lock().failed = true;
+        let mut state = self.lock();
+        state.failed = true;
+        let woken = state.waiters.all();
+        drop(state);
+        woken.tell();
         self.changed.notify_all();
         self.work.notify_one();
     }

@@ -20,6 +20,7 @@ use super::error::{StoreError, is_full};
 use super::plan::{PART, Plan};
 use super::record::Record;
 use super::recover::{self, Found, Item};
+use super::waiters::Waiters;
 use super::writer::Writer;
 
 /// How long after it was answered a put is synced; `None`: before.
@@ -43,7 +44,7 @@ pub(super) struct Inner {
     pub sync: Delay,
     pub on_failure: OnFailure,
     state: Mutex<State>,
-    /// Batches were written, or a file was made, or neither can be any more.
+    /// Batches were written, or a file was made, or neither can be any more. Not for those who have put something.
     pub changed: Condvar,
     /// There is something to do for the journal's own thread.
     pub work: Condvar,
@@ -63,6 +64,7 @@ pub(super) struct State {
     pub full: Option<Instant>,
     /// Batches cannot be written for that reason.
     pub stuck: bool,
+    pub waiters: Waiters,
     /// So many bytes of an item wait for a file.
     pub wanted: usize,
     /// The batch that says which segments are not needed any more.
@@ -135,6 +137,7 @@ impl Journal {
             unsynced: None,
             full: None,
             stuck: false,
+            waiters: Waiters::default(),
             wanted: 0,
             floor: 0,
             next_file,
@@ -298,17 +301,22 @@ impl Journal {
         let inner = &*self.inner;
         let mut state = inner.lock();
         loop {
-            let kept = if inner.sync.is_none() { state.synced } else { state.written };
-            if kept > ticket {
+            if inner.kept(&state) > ticket {
                 return Ok(());
             }
             if state.failed {
                 return Err(Failed);
             }
-            state = match state.writer.is_some() && !state.stuck {
-                true => inner.lead(state, inner.sync.is_none()),
-                false => inner.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+            if state.writer.is_some() && !state.stuck {
+                state = inner.lead(state, inner.sync.is_none());
+                continue;
+            }
+            let waiter = state.waiters.enter(ticket);
+            drop(state);
+            if waiter.wait() {
+                return Ok(());
+            }
+            state = inner.lock();
         }
     }
 
