@@ -57,6 +57,8 @@ options:
   --sync always|MS      with --store: a put is on disk before it is answered, and survives a loss of power
                         (always, the default); or it survives the end of the hub at once, and a loss of power
                         MS milliseconds later
+  --disk SIZE           with --store: its files take at most SIZE; beyond that puts wait. What --memory has no
+                        room for waits on disk too, beside that
   --repair              with --store: keep what is whole of a damaged store, and say what was left out
   --data-only           refuse items whose pickles can run code where they are loaded, such as instances of
                         classes. Data that only keeps a worker busy gets through

@@ -1,4 +1,4 @@
-//! `--store`, `--sync` and `--repair` of `netq serve`: queues that outlive the hub.
+//! `--store`, `--sync`, `--disk` and `--repair` of `netq serve`: queues that outlive the hub.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub struct StoreSpec {
     path: Option<OsString>,
     /// In milliseconds; 0 is before a put is answered.
     sync: Option<u64>,
+    /// In bytes.
+    limit: Option<u64>,
     repair: bool,
 }
 
@@ -23,6 +25,7 @@ impl StoreSpec {
     pub fn option(&mut self, option: &str, args: &mut Args) -> Result<bool, Failure> {
         match option {
             "--store" => self.path = Some(args.value()?),
+            "--disk" => self.limit = Some(args.size()?),
             "--repair" => self.repair = true,
             "--sync" => {
                 let value = args.value()?;
@@ -36,9 +39,9 @@ impl StoreSpec {
     /// Opens the store, if there is to be one.
     pub fn open(self) -> Result<Store, Failure> {
         match self.path {
-            Some(path) => Store::open(path, self.sync.filter(|&sync| sync > 0), self.repair),
-            None if self.sync.is_some() || self.repair => {
-                Err(Failure::usage("--sync and --repair are about a store: give --store DIR too"))
+            Some(path) => Store::open(path, self.sync.filter(|&sync| sync > 0), self.limit, self.repair),
+            None if self.sync.is_some() || self.limit.is_some() || self.repair => {
+                Err(Failure::usage("--sync, --disk and --repair are about a store: give --store DIR too"))
             }
             None => Ok(Store::default()),
         }
@@ -52,7 +55,7 @@ pub struct Store(Option<(Arc<netq::Store>, String)>);
 
 #[cfg(feature = "journal")]
 impl Store {
-    fn open(path: OsString, sync: Option<u64>, repair: bool) -> Result<Self, Failure> {
+    fn open(path: OsString, sync: Option<u64>, limit: Option<u64>, repair: bool) -> Result<Self, Failure> {
         let name = std::path::Path::new(&path).display().to_string();
         let place = name.clone();
         let on_failure = move |error: &str| {
@@ -65,6 +68,7 @@ impl Store {
         };
         let options = netq::StoreOptions {
             sync: sync.map(std::time::Duration::from_millis),
+            limit,
             repair,
             on_failure: Arc::new(on_failure),
         };
@@ -125,7 +129,7 @@ pub struct Store(());
 
 #[cfg(not(feature = "journal"))]
 impl Store {
-    fn open(_: OsString, _: Option<u64>, _: bool) -> Result<Self, Failure> {
+    fn open(_: OsString, _: Option<u64>, _: Option<u64>, _: bool) -> Result<Self, Failure> {
         Err(Failure::usage(
             "--store needs a netq with the feature 'journal': build it with --features journal",
         ))

@@ -10,6 +10,7 @@
 
 use std::collections::{LinkedList, VecDeque};
 
+use super::log::Log;
 use crate::memory::Buffer;
 
 /// Loose items per block: the list's own cost per item is then well under a byte.
@@ -71,7 +72,8 @@ impl<T> Backlog<T> {
         self.len
     }
 
-    pub fn push(&mut self, item: T) {
+    /// Puts an item at the end, of which a queue says the weight if blocks may be spilled.
+    pub fn push(&mut self, item: T, weight: usize) {
         let ahead = self.len;
         self.len += 1;
         if self.blocks.back().is_none_or(Block::is_full) {
@@ -80,7 +82,33 @@ impl<T> Backlog<T> {
         }
         if let Some(block) = self.blocks.back_mut() {
             block.push(item, ahead, self.packing.as_ref());
+            block.weight = block.weight.saturating_add(weight);
         }
+    }
+
+    /// Moves a block of the middle to where the log keeps bytes: the last that is full and in memory. Says what the
+    /// items in it weigh.
+    pub fn spill(&mut self, log: &dyn Log<T>) -> Option<usize> {
+        let middle = self.blocks.len().saturating_sub(1);
+        // Those before them are spilled already, or few.
+        let mut last = self.blocks.iter_mut().rev().take(middle.min(3));
+        let block =
+            last.find(|block| block.is_full() && block.spilled.is_none() && block.loose.is_empty())?;
+        block.spilled = Some((log.spill(&block.packed)?, block.packed.len()));
+        block.packed = Buffer::default();
+        Some(block.weight)
+    }
+
+    /// Has the block at the front in memory. Says what the items weigh that have come.
+    pub fn unspill(&mut self, log: &dyn Log<T>) -> usize {
+        let Some(block) = self.blocks.front_mut() else { return 0 };
+        let Some((place, length)) = block.spilled.take() else { return 0 };
+        block.packed = Buffer::with_capacity(PACKED + LAST);
+        if !log.unspill(place, length, Some(&mut block.packed)) {
+            // The log has said so, and ends the process. Without it there is nothing to be got.
+            block.packed.clear();
+        }
+        block.weight
     }
 
     /// The item at the front, with its number.
@@ -110,9 +138,25 @@ impl<T> Backlog<T> {
         self.head = number;
     }
 
-    /// All items at once; the numbers of those to come do not start again.
-    pub fn drain(&mut self) -> VecDeque<T> {
-        std::iter::from_fn(|| self.pop()).map(|(_, item)| item).collect()
+    /// All items at once that are in memory, and those that are not are forgotten; the numbers of those to come do not
+    /// start again.
+    pub fn drain(&mut self, log: Option<&dyn Log<T>>) -> VecDeque<T> {
+        let mut items = VecDeque::new();
+        while let Some(block) = self.blocks.front_mut() {
+            match block.spilled.take().zip(log) {
+                Some(((place, length), log)) => {
+                    log.unspill(place, length, None);
+                    self.head += block.len as u64;
+                    self.len -= block.len;
+                    self.blocks.pop_front();
+                }
+                None => match self.pop() {
+                    Some((_, item)) => items.push_back(item),
+                    None => break,
+                },
+            }
+        }
+        items
     }
 }
 
@@ -124,16 +168,21 @@ struct Block<T> {
     /// Where in `packed` the first item's record is.
     read: usize,
     len: usize,
+    /// What all items that were put in it weigh.
+    weight: usize,
+    /// `packed` is elsewhere, and so long.
+    spilled: Option<(u32, usize)>,
 }
 
 impl<T> Block<T> {
     fn new(packs: bool) -> Self {
         let (loose, packed) = if packs { (0, PACKED + LAST) } else { (BLOCK, 0) };
-        Self { loose: VecDeque::with_capacity(loose), packed: Buffer::with_capacity(packed), read: 0, len: 0 }
+        let (loose, packed) = (VecDeque::with_capacity(loose), Buffer::with_capacity(packed));
+        Self { loose, packed, read: 0, len: 0, weight: 0, spilled: None }
     }
 
     fn is_full(&self) -> bool {
-        self.loose.len() >= BLOCK || self.packed.len() >= PACKED
+        self.loose.len() >= BLOCK || self.packed.len() >= PACKED || self.spilled.is_some()
     }
 
     fn push(&mut self, item: T, ahead: usize, packing: Option<&Packing<T>>) {
@@ -173,7 +222,7 @@ impl<T> Block<T> {
     /// Begins again with an empty block's memory.
     fn reset(&mut self) {
         self.packed.clear();
-        self.read = 0;
+        (self.read, self.weight) = (0, 0);
     }
 }
 
@@ -191,7 +240,7 @@ mod tests {
         let (mut pushed, mut popped) = (0u64, 0u64);
         for round in 0..50 {
             for _ in 0..(round * 37 % 301) {
-                backlog.push(pushed);
+                backlog.push(pushed, 0);
                 pushed += 1;
             }
             for _ in 0..(round * 53 % 299) {
@@ -206,7 +255,7 @@ mod tests {
     #[test]
     fn memory_goes_back_as_the_backlog_drains() {
         let mut backlog = Backlog::new(None);
-        (0..100_000).for_each(|n| backlog.push(n));
+        (0..100_000).for_each(|n| backlog.push(n, 0));
         assert!(capacity(&backlog) >= 100_000);
         for left in (0..100_000).rev() {
             backlog.pop();
@@ -219,7 +268,7 @@ mod tests {
     fn no_block_ever_grows() {
         let mut backlog = Backlog::new(None);
         for n in 0..10_000 {
-            backlog.push(n);
+            backlog.push(n, 0);
             if n % 3 == 0 {
                 backlog.pop();
             }
@@ -235,13 +284,13 @@ mod tests {
     #[test]
     fn a_flow_over_a_block_boundary_reuses_the_spare_block() {
         let mut backlog = Backlog::new(None);
-        (0..3 * BLOCK).for_each(|n| backlog.push(n));
+        (0..3 * BLOCK).for_each(|n| backlog.push(n, 0));
         for _ in 0..BLOCK {
             backlog.pop();
         }
         let held = capacity(&backlog);
         for n in 0..10 * BLOCK {
-            backlog.push(n);
+            backlog.push(n, 0);
             backlog.pop();
             assert!(capacity(&backlog) <= held + BLOCK);
         }
@@ -250,11 +299,11 @@ mod tests {
     #[test]
     fn numbers_go_on_after_a_drain() {
         let mut backlog = Backlog::new(None);
-        (0..5).for_each(|n| backlog.push(n));
+        (0..5).for_each(|n| backlog.push(n, 0));
         backlog.pop();
-        assert_eq!(backlog.drain().len(), 4);
+        assert_eq!(backlog.drain(None).len(), 4);
         assert_eq!(backlog.len(), 0);
-        backlog.push(9);
+        backlog.push(9, 0);
         assert_eq!(backlog.pop(), Some((5, 9)));
     }
 
@@ -273,20 +322,20 @@ mod tests {
         let mut expected = VecDeque::new();
         for round in 0..20_000 {
             let number = round * 7919 % 1100;
-            backlog.push(number);
+            backlog.push(number, 0);
             expected.push_back(number);
             if round % 5 == 0 {
                 assert_eq!(backlog.pop().map(|(_, number)| number), expected.pop_front());
             }
         }
-        assert_eq!(backlog.drain(), expected);
+        assert_eq!(backlog.drain(None), expected);
     }
 
     #[test]
     fn packed_blocks_are_freed_as_they_drain_and_never_grow() {
         let mut backlog = Backlog::new(Some(NUMBERS));
         let blocks = |backlog: &Backlog<usize>| backlog.blocks.len() + usize::from(backlog.spare.is_some());
-        (0..10_000).for_each(|_| backlog.push(999));
+        (0..10_000).for_each(|_| backlog.push(999, 0));
         // What a block was made with may be a larger buffer's memory, but it is enough for all of its life.
         let sizes = |backlog: &Backlog<usize>| -> Vec<usize> {
             backlog.blocks.iter().map(|block| block.packed.capacity()).collect()
@@ -299,7 +348,7 @@ mod tests {
         }
         let size = sizes(&backlog);
         (0..100_000).for_each(|_| {
-            backlog.push(999);
+            backlog.push(999, 0);
             backlog.pop();
         });
         assert_eq!((blocks(&backlog) <= 2, sizes(&backlog)), (true, size));

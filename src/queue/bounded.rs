@@ -233,12 +233,13 @@ impl<T> BoundedQueue<T> {
     /// ```
     pub fn shutdown(&self, immediate: bool) {
         let mut state = self.lock();
-        let before = state.stats().weight;
-        let dropped = state.shut_down(immediate);
-        if let (Some(log), Some((returned, backlog))) = (self.log.get(), &dropped) {
+        let (count, before) = (state.backlog(), state.stats());
+        let dropped = state.shut_down(immediate, &self.log);
+        if let (Some(log), Some((returned, _))) = (self.log.get(), &dropped) {
             returned.iter().for_each(|(&number, (item, _))| log.left(number, item));
-            let first = state.next_number() - backlog.len() as u64;
-            log.all_left(first, backlog.len(), before.saturating_sub(state.stats().weight));
+            let noted: usize = returned.values().map(|(item, _)| state.weigh(item)).sum();
+            let weight = (before.weight + before.spilled).saturating_sub(state.stats().weight + noted);
+            log.all_left(state.next_number() - count as u64, count, weight);
             log.tasks(state.unfinished());
         }
         self.wake_joiners(&mut state);
@@ -264,7 +265,7 @@ impl<T> BoundedQueue<T> {
     /// their weight. Python: `full`.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.lock().is_full()
+        self.lock().is_full(&self.log)
     }
 
     /// All counts, at one moment.

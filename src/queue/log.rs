@@ -45,6 +45,12 @@ pub(crate) trait Log<T>: Send + Sync {
     /// Waits until what was put is kept; false if that will never be known.
     fn wait(&self, ticket: Ticket) -> bool;
 
+    /// Keeps bytes elsewhere than in memory, if there is room: says where.
+    fn spill(&self, bytes: &[u8]) -> Option<u32>;
+
+    /// Appends bytes that were kept there, if they are wanted, and forgets them; false if they cannot be read.
+    fn unspill(&self, place: u32, length: usize, bytes: Option<&mut Vec<u8>>) -> bool;
+
     /// It has left for good.
     fn left(&self, number: u64, item: &T);
 

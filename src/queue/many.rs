@@ -82,7 +82,7 @@ impl<T> BoundedQueue<T> {
         let mut taken = Vec::with_capacity(max.min(state.len() + 1));
         taken.push(Taken::new(Arc::clone(self), first));
         while taken.len() < max
-            && let Some(next) = state.take()
+            && let Some(next) = state.take(&self.log)
         {
             weight = weight.saturating_add(state.weigh(&next.item));
             if weight > max_weight {

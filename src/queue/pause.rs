@@ -22,6 +22,7 @@ impl<T> BoundedQueue<T> {
             if state.can_never_fit(weight) {
                 return Err(PutError::TooLarge(()));
             }
+            state.spill(weight, &self.log);
             if state.has_room(weight) {
                 let Some(log) = self.log.get().filter(|log| !log.has_room(weight)) else { return Ok(state) };
                 // To make room there takes a while.
@@ -61,7 +62,7 @@ impl<T> BoundedQueue<T> {
         let mut patience = wait.patience();
         let mut state = self.lock();
         loop {
-            if let Some(next) = state.take() {
+            if let Some(next) = state.take(&self.log) {
                 return Ok((state, next));
             }
             if state.is_exhausted() {

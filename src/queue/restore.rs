@@ -30,9 +30,9 @@ impl<T> Restoring<T> {
         if number < self.row || attempts > 0 {
             state.restore(number, attempts, item);
         } else if number == state.next_number() {
-            state.restore_next(item);
+            state.restore_next(item, &self.queue.log);
             while let Some(item) = self.early.remove(&state.next_number()) {
-                state.restore_next(item);
+                state.restore_next(item, &self.queue.log);
             }
         } else {
             self.early.insert(number, item);
@@ -46,7 +46,7 @@ impl<T> Restoring<T> {
         for (number, item) in self.early {
             state.restore(number, 0, item);
         }
-        state.end_restore(next, unfinished);
+        state.end_restore(next, unfinished, &self.queue.log);
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::Stats;
 use super::backlog::{Backlog, Packing};
+use super::log::Logged;
 use super::wait::Waiters;
 
 /// What a queue may hold at most.
@@ -84,6 +85,8 @@ pub(super) struct State<T> {
     lent: usize,
     reserved: usize,
     weight: usize,
+    /// The weight of the items that are not in memory.
+    spilled: usize,
     puts: u64,
     gets: u64,
     returns: u64,
@@ -110,6 +113,7 @@ impl<T> State<T> {
             lent: 0,
             reserved: 0,
             weight: 0,
+            spilled: 0,
             puts: 0,
             gets: 0,
             returns: 0,
@@ -185,15 +189,22 @@ impl<T> State<T> {
         self.limits.maxsize == 0 || self.len() + self.reserved < self.limits.maxsize
     }
 
-    pub fn is_full(&self) -> bool {
-        !self.has_slot() || self.limits.max_weight.is_some_and(|max| self.weight >= max)
+    pub fn is_full(&self, log: &Logged<T>) -> bool {
+        // With a log, blocks can go from memory.
+        let spills = log.get().is_some();
+        !self.has_slot() || (!spills && self.limits.max_weight.is_some_and(|max| self.weight >= max))
     }
 
     pub fn push(&mut self, item: T, weight: usize) {
-        self.backlog.push(item);
+        self.backlog.push(item, weight);
         self.weight = self.weight.saturating_add(weight);
         self.puts += 1;
         self.unfinished += 1;
+    }
+
+    /// How many items are in the backlog.
+    pub fn backlog(&self) -> usize {
+        self.backlog.len()
     }
 
     /// The number of the next item that is pushed.
@@ -202,14 +213,37 @@ impl<T> State<T> {
     }
 
     /// The next item, out of the queue with its slot reserved.
-    pub fn take(&mut self) -> Option<Numbered<T>> {
+    pub fn take(&mut self, log: &Logged<T>) -> Option<Numbered<T>> {
         let next = match self.returned.pop_first() {
             Some((number, (item, attempts))) => Numbered { number, attempts, item },
-            None => self.backlog.pop().map(|(number, item)| Numbered { number, attempts: 0, item })?,
+            None => self.pop(log).map(|(number, item)| Numbered { number, attempts: 0, item })?,
         };
         self.out += 1;
         self.reserved += 1;
         Some(next)
+    }
+
+    /// The next item of the backlog, which has been spilled perhaps.
+    fn pop(&mut self, log: &Logged<T>) -> Option<(u64, T)> {
+        if let Some(log) = log.get() {
+            let weight = self.backlog.unspill(&**log);
+            self.spilled -= weight;
+            self.weight = self.weight.saturating_add(weight);
+        }
+        self.backlog.pop()
+    }
+
+    /// Makes room for an item of this weight in memory, as far as that can be done.
+    pub fn spill(&mut self, weight: usize, log: &Logged<T>) {
+        let Some(log) = log.get() else { return };
+        while !self.can_never_fit(weight)
+            && self.has_slot()
+            && !self.has_room(weight)
+            && let Some(weight) = self.backlog.spill(&**log)
+        {
+            self.spilled += weight;
+            self.weight = self.weight.saturating_sub(weight);
+        }
     }
 
     /// Undoes a `take`, as if it had not been.
@@ -291,13 +325,15 @@ impl<T> State<T> {
     }
 
     /// No more puts. If `immediate`, no more items either: they are handed out to be dropped.
-    pub fn shut_down(&mut self, immediate: bool) -> Option<Dropped<T>> {
+    pub fn shut_down(&mut self, immediate: bool, log: &Logged<T>) -> Option<Dropped<T>> {
         self.phase = self.phase.max(if immediate { Phase::Closed } else { Phase::Draining });
         if !immediate {
             return None;
         }
         self.discard(self.len());
-        let (returned, backlog) = (std::mem::take(&mut self.returned), self.backlog.drain());
+        let returned = std::mem::take(&mut self.returned);
+        let backlog = self.backlog.drain(log.get().map(|log| &**log));
+        self.spilled = 0;
         let items = returned.values().map(|(item, _)| item).chain(&backlog);
         let weight = items.fold(0, |sum: usize, item| sum.saturating_add(self.weigh(item)));
         self.weight = self.weight.saturating_sub(weight);
@@ -323,6 +359,7 @@ impl<T> State<T> {
         Stats {
             len: self.len(),
             weight: self.weight,
+            spilled: self.spilled,
             maxsize: self.limits.maxsize,
             max_weight: self.limits.max_weight,
             puts: self.puts,
@@ -347,10 +384,12 @@ impl<T> State<T> {
     }
 
     /// The next item of the backlog.
-    pub fn restore_next(&mut self, item: T) {
-        self.weight = self.weight.saturating_add(self.weigh(&item));
+    pub fn restore_next(&mut self, item: T, log: &Logged<T>) {
+        let weight = self.weigh(&item);
+        self.spill(weight, log);
+        self.weight = self.weight.saturating_add(weight);
         self.puts += 1;
-        self.backlog.push(item);
+        self.backlog.push(item, weight);
     }
 
     /// An item that comes before the backlog.
@@ -361,9 +400,9 @@ impl<T> State<T> {
     }
 
     /// That was all.
-    pub fn end_restore(&mut self, next: u64, unfinished: Option<u64>) {
+    pub fn end_restore(&mut self, next: u64, unfinished: Option<u64>, log: &Logged<T>) {
         if self.next_number() != next {
-            while let Some((number, item)) = self.backlog.pop() {
+            while let Some((number, item)) = self.pop(log) {
                 self.returned.insert(number, (item, 0));
             }
             self.backlog.skip_to(next);

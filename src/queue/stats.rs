@@ -22,6 +22,8 @@ pub struct Stats {
     pub len: usize,
     /// Sum of the weights of the items in the queue, and of those that are out and still hold theirs.
     pub weight: usize,
+    /// Sum of the weights of those items in the queue that are not in memory: see `Store`.
+    pub spilled: usize,
     /// The bound on `len + reserved`; 0 means that there is none.
     pub maxsize: usize,
     /// The bound on `weight`.

@@ -211,6 +211,7 @@ impl Engine for InMemory {
             ("length", stats.len.into()),
             ("maxsize", stats.maxsize.into()),
             ("bytes", stats.weight.into()),
+            ("spilled_bytes", stats.spilled.into()),
             ("max_bytes", stats.max_weight.into()),
             ("redelivers", self.ledger.redelivers().into()),
             ("lease", self.ledger.lease().map(|lease| lease.as_secs_f64()).into()),

@@ -33,6 +33,12 @@ const QUEUE: &[Metric] = &[
     ("length", "netq_queue_items", "gauge", "Items that wait in the queue."),
     ("maxsize", "netq_queue_items_limit", "gauge", "How many items may wait; 0 is any number."),
     ("bytes", "netq_queue_bytes", "gauge", "Memory that the items take."),
+    (
+        "spilled_bytes",
+        "netq_queue_spilled_bytes",
+        "gauge",
+        "What items take that wait on disk, not in memory.",
+    ),
     ("max_bytes", "netq_queue_bytes_limit", "gauge", "Memory that the items may take."),
     ("out", "netq_queue_out_items", "gauge", "Items that clients have and may give back."),
     (

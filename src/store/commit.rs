@@ -25,7 +25,9 @@ impl Inner {
             state = self.lock();
         }
         let (mut batches, through) = (state.plan.take(), state.plan.next());
-        let pending = state.pending.take();
+        let (pending, unsynced) = (state.pending.take(), state.unsynced);
+        // On its way it is not on disk.
+        state.unsynced = unsynced.or(pending);
         drop(state);
         let panics = Panics(self);
         let result = writer.write(&mut batches, through, sync, &mut |segment| self.next_file(segment));
@@ -41,10 +43,11 @@ impl Inner {
         if state.stuck {
             state.plan.give_back(batches);
             state.pending = pending.or(state.pending);
+            state.unsynced = unsynced;
             state.full = Some(Instant::now());
         } else {
             state.written = through;
-            state.unsynced = if sync { None } else { state.unsynced.or(pending) };
+            state.unsynced = state.unsynced.filter(|_| !sync);
         }
         (state.syncs, state.bytes_written) = (writer.syncs, writer.written);
         state.writer = Some(writer);
@@ -80,6 +83,11 @@ impl Inner {
     pub(super) fn create_file(&self) -> io::Result<String> {
         let name = {
             let mut state = self.lock();
+            let files = state.plan.files.len() + state.plan.spares.len() + 1;
+            if self.limit.is_some_and(|limit| (files * SEGMENT) as u64 > limit) {
+                // As the disk says it.
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             state.next_file += 1;
             recover::file_name(state.next_file - 1)
         };

@@ -42,6 +42,8 @@ pub(super) struct Journal {
 pub(super) struct Inner {
     pub disk: Box<dyn Disk>,
     pub sync: Delay,
+    /// All files together take no more bytes than that.
+    pub limit: Option<u64>,
     pub on_failure: OnFailure,
     state: Mutex<State>,
     /// Batches were written, or a file was made, or neither can be any more. Not for those who have put something.
@@ -98,10 +100,11 @@ impl Journal {
     pub fn open(
         path: &Path,
         sync: Delay,
+        limit: Option<u64>,
         repair: bool,
         on_failure: OnFailure,
     ) -> Result<(Self, Vec<String>), StoreError> {
-        Self::on(Box::new(Directory::open(path)?), sync, repair, on_failure)
+        Self::on(Box::new(Directory::open(path)?), sync, limit, repair, on_failure)
     }
 
     /// Begins to see to the files, and to what nobody waits for.
@@ -117,15 +120,14 @@ impl Journal {
     fn on(
         disk: Box<dyn Disk>,
         sync: Delay,
+        limit: Option<u64>,
         repair: bool,
         on_failure: OnFailure,
     ) -> Result<(Self, Vec<String>), StoreError> {
         if let Some(process) = disk.lock()? {
             return Err(StoreError::InUse(process));
         }
-        let Found { mut book, files, end, number, next_file, notes, damaged } =
-            recover::read(&*disk, repair)?;
-        book.size = recover::items(&*disk, &files, &book, &mut |_| {})?;
+        let Found { book, files, end, number, next_file, notes, damaged } = recover::read(&*disk, repair)?;
         let writer = Writer::open(&*disk, files.back(), number)?;
         let (old, id) = (files.len(), book.id);
         let state = State {
@@ -153,7 +155,7 @@ impl Journal {
             u64::from(u32::from_le_bytes(bytes)).max(1)
         });
         let (state, changed, work) = (Mutex::new(state), Condvar::new(), Condvar::new());
-        let inner = Arc::new(Inner { disk, sync, on_failure, state, changed, work });
+        let inner = Arc::new(Inner { disk, sync, limit, on_failure, state, changed, work });
         // Here, so that who starts a hub learns that there is no room.
         while inner.lock().plan.wants_spare(0) {
             match inner.create_file() {
@@ -223,10 +225,13 @@ impl Journal {
         queue
     }
 
-    /// Reads all items, each once, mostly in the order of their numbers. Before anything is put.
+    /// Reads all items, each once, mostly in the order of their numbers. Before anything is put: from then on it is
+    /// known what they take of the store.
     pub fn items(&self, each: &mut dyn FnMut(Item<'_>)) -> Result<(), StoreError> {
-        let state = self.inner.lock();
-        recover::items(&*self.inner.disk, &state.plan.files, &state.plan.book, each).map(drop)
+        let mut state = self.inner.lock();
+        let size = recover::items(&*self.inner.disk, &state.plan.files, &state.plan.book, each)?;
+        state.plan.book.size = size;
+        Ok(())
     }
 
     /// Notes an item, which is `head` and then `body`, and in the same batch `also` what happens with it: what its
@@ -339,6 +344,11 @@ impl Journal {
     pub fn has_room(&self, payload: usize) -> bool {
         let state = self.inner.lock();
         state.failed || state.plan.has_room(payload)
+    }
+
+    /// Something else in the store's directory has failed.
+    pub fn fail(&self, error: &io::Error) {
+        self.inner.fail(error);
     }
 
     /// Everything that was noted is on disk.

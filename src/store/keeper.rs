@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::journal::Journal;
 use super::record::Record;
+use super::spill::Spill;
 use crate::pickle::Pickled;
 use crate::queue::{Log, Origin, Place, Ticket};
 
@@ -12,6 +13,7 @@ use crate::queue::{Log, Origin, Place, Ticket};
 pub(super) struct Keeper {
     pub journal: Arc<Journal>,
     pub queue: u64,
+    pub spill: Arc<Spill>,
     /// Whether the queue's unfinished tasks are its items: then nobody needs to count them.
     pub redelivers: bool,
     /// What was kept is in the queues: before that nothing can be put behind it.
@@ -49,6 +51,16 @@ impl Log<Pickled> for Keeper {
 
     fn wait(&self, ticket: Ticket) -> bool {
         self.journal.wait(ticket).is_ok()
+    }
+
+    fn spill(&self, bytes: &[u8]) -> Option<u32> {
+        // If there is no room on the disk, the put waits for room in memory.
+        self.spill.write(bytes).ok()
+    }
+
+    fn unspill(&self, place: u32, length: usize, bytes: Option<&mut Vec<u8>>) -> bool {
+        let taken = self.spill.take(place, length, bytes);
+        taken.inspect_err(|error| self.journal.fail(error)).is_ok()
     }
 
     fn left(&self, number: u64, item: &Pickled) {

@@ -6,7 +6,7 @@
 //!
 //! What is in the files, byte by byte, is in `format.md`. Reading order: `record` and `batch` (what is in a file),
 //! `disk`, `live` and `book` (what the records come to), `recover` (reading a store), `plan` (what is to be written
-//! where), `writer`, `journal`, `commit`, `waiters` and `chores` (who writes it, when), `keeper` and `open` (the queues).
+//! where), `writer`, `journal`, `commit`, `waiters` and `chores` (who writes it, when), `keeper` and `open` (the queues), `spill` (backlogs larger than memory).
 
 mod batch;
 mod book;
@@ -24,6 +24,7 @@ mod record;
 mod recover;
 #[cfg(test)]
 mod sim;
+mod spill;
 mod waiters;
 mod writer;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::error::StoreError;
 use super::journal::{Delay, Journal, Kept};
 use super::keeper::Keeper;
+use super::spill::Spill;
 use crate::pickle::{Pickled, Value};
 use crate::queue::{BoundedQueue, Logged, Restoring};
 use crate::shared::{QueueOptions, SharedQueue};
@@ -19,6 +20,9 @@ pub struct StoreOptions {
     /// `None`: a put is answered once it is on disk, and survives a loss of power. Otherwise it is answered once the
     /// system has it, which survives the end of the process, and is on disk at most so long after that.
     pub sync: Option<Duration>,
+    /// The files of the store take at most so many bytes: beyond that it is full, as if the disk were. What waits on disk
+    /// because there is no memory for it is not among these, and never takes more than they do.
+    pub limit: Option<u64>,
     /// If the store is damaged, keep everything that is whole, and note what was left out. Otherwise it is refused.
     pub repair: bool,
     /// Called, once, when the disk has failed: what is on it is unknown from then on, and no put is answered any more.
@@ -28,20 +32,26 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { sync: None, repair: false, on_failure: Arc::new(|_| {}) }
+        Self { sync: None, limit: None, repair: false, on_failure: Arc::new(|_| {}) }
     }
 }
 
 impl fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sync, repair, .. } = self;
-        f.debug_struct("StoreOptions").field("sync", sync).field("repair", repair).finish_non_exhaustive()
+        let Self { sync, limit, repair, .. } = self;
+        f.debug_struct("StoreOptions")
+            .field("sync", sync)
+            .field("limit", limit)
+            .field("repair", repair)
+            .finish_non_exhaustive()
     }
 }
 
 /// Queues that outlive the process: a journal in a directory. `netq serve --store`.
 ///
-/// A put by a client is answered once it is kept. An item comes back, with its number and its attempts, unless it was
+/// A put by a client is answered once it is kept. What is beyond the [`max_bytes`](QueueOptions::max_bytes) of a queue waits
+/// on disk too, in blocks of 256 KiB, and comes back as the queue gets there: only items of more than 128 KiB, and what is at
+/// clients or has come back, are always in memory. An item comes back, with its number and its attempts, unless it was
 /// handed over, or done if its queue redelivers, at least a second before the end.
 ///
 /// ```
@@ -69,6 +79,7 @@ pub struct Store {
     /// The queues that were made, by their numbers.
     made: Mutex<Vec<Made>>,
     loaded: Arc<AtomicBool>,
+    spill: Arc<Spill>,
     sync: Delay,
     notes: Vec<String>,
 }
@@ -85,14 +96,15 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
-        let StoreOptions { sync, repair, on_failure } = options;
+        let StoreOptions { sync, limit, repair, on_failure } = options;
         let on_failure = Box::new(move |text: &str| on_failure(text));
-        let (journal, notes) = Journal::open(path.as_ref(), sync, repair, on_failure)?;
+        let (journal, notes) = Journal::open(path.as_ref(), sync, limit, repair, on_failure)?;
         Ok(Self {
             path: path.as_ref().to_owned(),
             kept: journal.queues(),
             journal: Arc::new(journal),
             made: Mutex::default(),
+            spill: Arc::new(Spill::new(path.as_ref())),
             loaded: Arc::default(),
             sync,
             notes,
@@ -114,8 +126,9 @@ impl Store {
         let known = self.kept.iter().position(|kept| kept.name == name);
         let number = known.map_or_else(|| self.journal.add_queue(name), |at| at as u64);
         let redelivers = options.redelivery.is_some();
-        let (journal, loaded) = (Arc::clone(&self.journal), Arc::clone(&self.loaded));
-        let log = Logged::by(Arc::new(Keeper { journal, queue: number, redelivers, loaded }));
+        let (journal, spill) = (Arc::clone(&self.journal), Arc::clone(&self.spill));
+        let loaded = Arc::clone(&self.loaded);
+        let log = Logged::by(Arc::new(Keeper { journal, queue: number, redelivers, loaded, spill }));
         let puts = known.map_or(&[][..], |at| &self.kept[at].puts).iter().map(|put| {
             let client = String::from_utf8_lossy(&put.client).into_owned();
             (client, put.number as i64, usize::try_from(put.items).unwrap_or(usize::MAX))

@@ -34,7 +34,9 @@ struct Known {
 }
 
 fn open(disk: &Sim, sync: Delay, repair: bool) -> Result<(Journal, Vec<String>), StoreError> {
-    Journal::on(Box::new(disk.clone()), sync, repair, Box::new(|_| {}))
+    let (journal, notes) = Journal::on(Box::new(disk.clone()), sync, None, repair, Box::new(|_| {}))?;
+    journal.items(&mut |_| {})?;
+    Ok((journal, notes))
 }
 
 /// Whatever the journal's thread would do by now.
@@ -366,7 +368,7 @@ fn nothing_is_answered_once_a_sync_has_failed() {
         assert!(text.contains("cannot sync"), "{text}");
         counts.fetch_add(1, Ordering::Relaxed);
     };
-    let (journal, _) = Journal::on(Box::new(disk.clone()), None, false, Box::new(on_failure)).unwrap();
+    let (journal, _) = Journal::on(Box::new(disk.clone()), None, None, false, Box::new(on_failure)).unwrap();
     let queue = journal.add_queue("a");
     let first = put_once(&journal, queue, 0, b"kept", None);
     journal.wait(first).unwrap();
@@ -407,8 +409,9 @@ fn many_that_wait_share_a_sync_and_all_they_put_is_there() {
 fn the_journal_s_thread_writes_what_nobody_waits_for_and_then_nothing() {
     let path = std::env::temp_dir().join(format!("netq-journal-{}", std::process::id()));
     let failed = |text: &str| panic!("{text}");
-    let (journal, _) = Journal::open(&path, Some(Duration::from_millis(1)), false, Box::new(failed)).unwrap();
-    let second = Journal::open(&path, None, false, Box::new(failed));
+    let (journal, _) =
+        Journal::open(&path, Some(Duration::from_millis(1)), None, false, Box::new(failed)).unwrap();
+    let second = Journal::open(&path, None, None, false, Box::new(failed));
     assert!(matches!(second, Err(StoreError::InUse(process)) if process == std::process::id().to_string()));
     journal.start().unwrap();
     let queue = journal.add_queue("a");
@@ -427,7 +430,7 @@ fn the_journal_s_thread_writes_what_nobody_waits_for_and_then_nothing() {
     drop(state);
     put_once(&journal, queue, 1, b"at the end", None);
     drop(journal);
-    let (journal, _) = Journal::open(&path, None, false, Box::new(failed)).unwrap();
+    let (journal, _) = Journal::open(&path, None, None, false, Box::new(failed)).unwrap();
     assert_eq!(read(&journal)[0].len(), 2);
     drop(journal);
     std::fs::remove_dir_all(path).unwrap();

@@ -147,7 +147,7 @@ fn a_damaged_store_is_refused_with_the_place_and_repaired_if_that_is_asked_for()
 
 #[test]
 fn store_s_options_need_a_store() {
-    for option in [&["--repair"][..], &["--sync", "always"], &["--sync=100"]] {
+    for option in [&["--repair"][..], &["--sync", "always"], &["--sync=100"], &["--disk", "9M"]] {
         let ended = run(netq(["serve", "tasks"].iter().chain(option).copied()));
         assert!(ended.error(2).contains("give --store DIR too"), "{ended:?}");
     }

@@ -8,6 +8,8 @@
 mod cli;
 mod disks;
 mod kills;
+#[cfg(target_os = "linux")]
+mod larger;
 #[path = "../common/pythons.rs"]
 #[allow(dead_code, reason = "shared with the tests of Python programs")]
 mod pythons;
