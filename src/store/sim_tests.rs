@@ -18,6 +18,8 @@ struct Model {
     /// By the client: the number of its latest put that was kept, and how many of its items.
     once: BTreeMap<u8, (u64, u64)>,
     unfinished: Vec<u64>,
+    /// Items that went from one queue to the end of another: the one is there, or the other.
+    moved: Vec<[(usize, u64); 2]>,
 }
 
 #[derive(Clone, Debug)]
@@ -117,7 +119,8 @@ impl User {
     fn step(&mut self) {
         let queue = self.random.below(2) as usize;
         let mut after = self.model.clone();
-        match self.random.below(10) {
+        match self.random.below(11) {
+            10 => self.move_one(queue, &mut after),
             0..=4 => self.put(queue, &mut after),
             5..=7 => self.done(queue, &mut after),
             8 => {
@@ -173,6 +176,27 @@ impl User {
         self.check_losses(after);
         if self.always {
             Self::all_kept(after);
+        }
+    }
+
+    /// As a dead letter goes.
+    fn move_one(&mut self, queue: usize, after: &mut Model) {
+        let there: Vec<u64> = Self::there(after, queue).collect();
+        let Some(&number) = there.get(self.random.below(there.len().max(1) as u64) as usize) else { return };
+        let other = 1 - queue;
+        let known = after.queues[queue].get_mut(&number).unwrap();
+        known.done = true;
+        let payload = known.payload.clone();
+        let kept = known.kept;
+        let new = after.queues[other].len() as u64;
+        let gone = Record::Done { queue: queue as u64, number, count: 1 };
+        self.journal.put(other as u64, new, (&[], &payload), Some(&gone));
+        let known =
+            Known { payload, attempts: 0, kept: false, done: false, done_kept: false, attempts_kept: 0 };
+        after.queues[other].insert(new, known);
+        after.unfinished[other] += 1;
+        if kept {
+            after.moved.push([(queue, number), (other, new)]);
         }
     }
 
@@ -236,6 +260,15 @@ fn check(before: &Model, after: &Model, journal: &Journal) {
             let latest = after.once[&put.client[0]];
             assert!((put.number, put.items) <= latest);
         }
+    }
+    for [(from, old), (to, new)] in &after.moved {
+        let done = after.queues[*to][new].done;
+        let there = |queue: usize, number| found.get(queue).is_some_and(|items| items.contains_key(number));
+        let (before, behind) = (there(*from, old), there(*to, new));
+        assert!(
+            before != behind || (done && !before),
+            "{from}.{old} was moved to {to}.{new}: {before}, {behind}"
+        );
     }
 }
 
