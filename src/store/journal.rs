@@ -176,8 +176,11 @@ impl Journal {
                 if inner.lock().stuck {
                     return Err(StoreError::Full(io::ErrorKind::StorageFull.into()));
                 }
-                inner.drop_oldest();
+                let oldest = inner.lock().plan.files.pop_front();
+                // Not for another segment: it may look like anything, such as a file of another version.
+                oldest.map_or(Ok(()), |(_, name)| inner.disk.remove(&name))?;
             }
+            inner.disk.sync_dir()?;
         }
         if let Some(id) = new_id {
             inner.note(&mut inner.lock(), &Record::Store { id });
