@@ -55,7 +55,7 @@ impl fmt::Debug for StoreOptions {
 /// handed over, or done if its queue redelivers, at least a second before the end.
 ///
 /// ```
-/// use netq::{QueueOptions, Store, StoreOptions};
+/// use netq::{QueueOptions, Store, StoreOptions, Value};
 ///
 /// # let path = std::env::temp_dir().join(format!("netq-store-example-{}", std::process::id()));
 /// # let _ = std::fs::remove_dir_all(&path);
@@ -64,7 +64,7 @@ impl fmt::Debug for StoreOptions {
 /// let tasks = store.queue("get_task_queue", QueueOptions::default());
 /// store.load()?; // once all queues are made
 /// # assert_eq!(tasks.queue().len(), expected);
-/// tasks.queue().try_put(7.into()).unwrap();
+/// tasks.queue().try_put(Value::from(7).into()).unwrap();
 /// store.flush();
 /// # }
 /// # std::fs::remove_dir_all(path)?;
