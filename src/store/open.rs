@@ -49,10 +49,12 @@ impl fmt::Debug for StoreOptions {
 
 /// Queues that outlive the process: a journal in a directory. `netq serve --store`.
 ///
-/// A put by a client is answered once it is kept. What is beyond the [`max_bytes`](QueueOptions::max_bytes) of a queue waits
-/// on disk too, in blocks of 256 KiB, and comes back as the queue gets there: only items of more than 128 KiB, and what is at
-/// clients or has come back, are always in memory. An item comes back, with its number and its attempts, unless it was
+/// A put by a client is answered once it is kept. An item comes back, with its number and its attempts, unless it was
 /// handed over, or done if its queue redelivers, at least a second before the end.
+///
+/// What is beyond the [`max_bytes`](QueueOptions::max_bytes) of a queue waits on disk too, in blocks of 256 KiB, and
+/// comes back as the queue gets there. Only items of more than 128 KiB, and what is at clients or has come back, are
+/// always in memory.
 ///
 /// ```
 /// use netq::{QueueOptions, Store, StoreOptions, Value};
