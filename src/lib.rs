@@ -75,7 +75,7 @@ pub mod protocol {}
 
 pub use connection::AuthKey;
 pub use error::Error;
-pub use manager::{BaseManager, Options, Server, Stopper};
+pub use manager::{BaseManager, LogLine, Options, Server, Stopper};
 pub use message::{Argument, Call, Caller, Exception, Token};
 pub use pickle::{Pickled, Value};
 pub use proxy::{Delivery, Proxy, QueueProxy, Retry};

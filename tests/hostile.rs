@@ -85,6 +85,7 @@ fn a_message_that_is_too_long_is_drained_and_answered_with_the_limit() {
         assert!(answer.contains(&long.to_string()) && answer.contains("limit of 100000 bytes"), "{answer}");
         assert_eq!(ask(&mut connection, &request(Some(TASKS), "close", vec![])), "#RETURN None");
     }
+    wait_until("two lines about it", || hub.log_about(local).len() > 1);
     let lines = hub.log_about(local);
     assert!(lines.len() == 2 && lines[0].contains("100001"), "{lines:?}");
     normal.finish();
@@ -129,6 +130,7 @@ fn a_request_that_makes_no_sense_is_answered_and_logged_and_the_connection_goes_
         let local = connection.stream().local_addr().unwrap();
         let text = ask(&mut connection, &message);
         assert!(text.starts_with("#TRACEBACK ") && text.contains(answer), "{what}: {text}");
+        wait_until(what, || !hub.log_about(local).is_empty());
         let lines = hub.log_about(local);
         assert!(lines.len() == 1 && lines[0].contains(answer), "{what}: {lines:?}");
         assert!(!lines[0].contains('\n') && lines[0].len() < 500, "{what}: {lines:?}");
@@ -160,6 +162,7 @@ fn a_wrong_request_to_the_server_itself_is_answered_with_what_would_be_right() {
         let text = ask(&mut connection, &request(None, method, args));
         assert!(text.starts_with("#TRACEBACK ") && text.contains(answer), "{method}: {text}");
         assert_eq!(expect_closed(connection.stream()), b"", "one request, and no more");
+        wait_until(method, || !hub.log_about(local).is_empty());
         assert_eq!(hub.log_about(local).len(), 1, "{method}: {:?}", hub.log_about(local));
     }
 }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use netq::{AuthKey, BaseManager, KINDS, Kind, Options};
+use netq::units::timestamp;
+use netq::{AuthKey, BaseManager, KINDS, Kind, LogLine, Options};
 
 use super::address;
 use super::args::{Arg, Args};
@@ -106,8 +107,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
         auth = auth.sha256_only();
     }
     let mut manager = BaseManager::with_key(serve.address, auth);
-    let log: Arc<dyn Fn(&str) + Send + Sync> =
-        if serve.quiet { Arc::new(|_| {}) } else { Arc::new(out::note) };
+    let log: Arc<dyn Fn(&LogLine) + Send + Sync> = match serve.quiet {
+        true => Arc::new(|_| {}),
+        false => Arc::new(|line| out::note(&format!("{} {line}", timestamp(line.time)))),
+    };
     let store = serve.store.open()?;
     manager.set_options(store.options(Options { log, ..serve.options }));
     serve.plan.register(&mut manager, &store);

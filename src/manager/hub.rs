@@ -1,12 +1,14 @@
 //! What all threads of one server share.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::connection::{AuthKey, wake};
+use crate::manager::log::Log;
 use crate::manager::members::Members;
 use crate::manager::objects::{Objects, Registry};
 use crate::manager::options::Options;
@@ -15,6 +17,9 @@ use crate::pickle::Value;
 /// How many characters about a peer are logged at once.
 const LONGEST_LINE: usize = 400;
 
+/// How long the end of a server waits for those who read its log.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// A server's objects and connections, its limits, and its key.
 pub(super) struct Hub {
     pub(super) key: AuthKey,
@@ -22,16 +27,24 @@ pub(super) struct Hub {
     pub(super) objects: Objects,
     pub(super) members: Arc<Members>,
     pub(super) address: SocketAddr,
+    log: Log,
     started: Instant,
     stopping: AtomicBool,
 }
 
 impl Hub {
     /// The hub of a server that listens at `address`.
-    pub(super) fn new(address: SocketAddr, key: AuthKey, registry: Registry, options: Options) -> Self {
+    pub(super) fn new(
+        address: SocketAddr,
+        key: AuthKey,
+        registry: Registry,
+        options: Options,
+    ) -> io::Result<Self> {
+        let log = Log::to(options.log.clone())?;
         let members = Arc::new(Members::new(options.max_connections, options.max_strangers));
         let (started, stopping) = (Instant::now(), AtomicBool::new(false));
-        Self { key, options, objects: Objects::new(registry), members, address, started, stopping }
+        let objects = Objects::new(registry);
+        Ok(Self { key, options, objects, members, address, log, started, stopping })
     }
 
     /// Tells whoever runs the server one thing about one peer, in one line of a bounded length: it may
@@ -41,7 +54,17 @@ impl Hub {
         for c in what.to_string().chars().take(LONGEST_LINE) {
             if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
         }
-        (self.options.log)(&line);
+        self.log.add(line);
+    }
+
+    /// As [`log`](Self::log), of what is about no peer.
+    pub(super) fn note(&self, text: String) {
+        self.log.add(text);
+    }
+
+    /// Waits until the log has been read, but not for long.
+    pub(super) fn flush_log(&self) {
+        self.log.flush(LAST_LINES);
     }
 
     /// Makes `serve_forever` return.

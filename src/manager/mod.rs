@@ -1,9 +1,10 @@
 //! The manager: registers objects, serves them, and reaches those of other managers.
 //!
-//! Reading order: `options`, `objects` (what is served), `members` (who is connected), `hub` (all of that),
-//! `session` (one connection), `server` (all connections).
+//! Reading order: `options`, `objects` (what is served), `members` (who is connected), `log`, `hub` (all of
+//! that), //! `session` (one connection), `server` (all connections).
 
 mod hub;
+mod log;
 mod members;
 mod objects;
 mod options;
@@ -22,6 +23,7 @@ use crate::pickle::Value;
 use crate::proxy::{Proxy, QueueProxy, Remote, Retry};
 use crate::shared::Shared;
 
+pub use log::LogLine;
 pub use options::Options;
 pub use server::{Server, Stopper};
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::manager::log::LogLine;
 use crate::pickle::Value;
 
 /// Figures, by name.
@@ -37,8 +38,9 @@ pub struct Options {
     pub run: Option<String>,
     /// Figures about where its queues are kept, as `store` in its method `stat`.
     pub store: Option<Arc<Figures>>,
-    /// Receives one line for each thing that a person who runs the server may want to know.
-    pub log: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Receives one line for each thing that a person who runs the server may want to know, in a thread of its own:
+    /// when it is slow, lines are left out, and counted, and no client waits for it.
+    pub log: Arc<dyn Fn(&LogLine) + Send + Sync>,
 }
 
 impl Default for Options {

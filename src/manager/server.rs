@@ -54,7 +54,7 @@ impl Server {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, hub: Arc::new(Hub::new(address, key, registry, options)) })
+        Ok(Self { listener, hub: Arc::new(Hub::new(address, key, registry, options)?) })
     }
 
     /// Where the server listens, with the real port where 0 was asked for. Python's `server.address`.
@@ -82,7 +82,7 @@ impl Server {
                 Err(error) => {
                     // Once, and not 20 times a second for as long as it lasts.
                     if !std::mem::replace(&mut exhausted, true) {
-                        (self.hub.options.log)(&format!("cannot accept connections: {error}"));
+                        self.hub.note(format!("cannot accept connections: {error}"));
                     }
                     self.hub.members.evict();
                     thread::sleep(EXHAUSTED);
@@ -91,6 +91,7 @@ impl Server {
         }
         drop(self.listener);
         self.hub.members.close_all(Duration::from_secs(2));
+        self.hub.flush_log();
     }
 }
 

@@ -132,8 +132,29 @@ fn stranger_is_closed_after_the_deadline_and_logged_unless_quiet() {
         let Hub { running, .. } = hub;
         let log = running.wait().stderr;
         assert_eq!(log.contains("no handshake before the deadline"), logged, "{log}");
-        assert!(log.lines().all(|line| line.starts_with("netq: 127.0.0.1:")), "{log}");
+        for line in log.lines() {
+            // netq: 2026-11-27T06:30:12Z 127.0.0.1:50000: ...
+            let (time, rest) = line.strip_prefix("netq: ").and_then(|line| line.split_once(' ')).expect(line);
+            assert!(time.len() == 20 && time.starts_with("20") && time.ends_with('Z'), "{line}");
+            assert!(rest.starts_with("127.0.0.1:"), "{line}");
+        }
     }
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up_and_not_the_end_either() {
+    let (hub, mut log) = Hub::start_unread(&["tasks"]);
+    // More than any pipe holds.
+    for _ in 0..3000 {
+        drop(TcpStream::connect(&hub.address).unwrap());
+    }
+    hub.run(&["put", "tasks", "item"]).ok();
+    assert_eq!(hub.run(&["get", "tasks"]).ok(), "item\n");
+    hub.run(&["shutdown"]).ok();
+    assert_eq!(hub.running.wait().code, Some(0));
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    assert!(text.len() > 50_000 && text.lines().count() < 3000, "{}", text.len());
 }
 
 #[test]

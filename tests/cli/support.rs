@@ -144,10 +144,22 @@ impl Hub {
     pub fn start_at(address: &str, words: &[&str]) -> Self {
         let mut command = netq(["serve", "--listen", address].iter().chain(words).copied());
         let mut child = command.spawn().unwrap();
+        let stderr = child.stderr.take().map(read_all);
+        Self::of(child, stderr)
+    }
+
+    /// A hub whose log nobody reads. What is returned keeps it open.
+    pub fn start_unread(words: &[&str]) -> (Self, impl Read + use<>) {
+        let mut command = netq(["serve", "--listen", "127.0.0.1:0"].iter().chain(words).copied());
+        let mut child = command.spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        (Self::of(child, None), stderr)
+    }
+
+    fn of(mut child: Child, stderr: Option<Receiver<Vec<u8>>>) -> Self {
         let (send, stdout) = mpsc::channel();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| send.send(line)));
-        let stderr = child.stderr.take().map(read_all);
         let running = Running { child, stdout: None, stderr };
         let line = stdout.recv_timeout(DEADLINE).expect("the hub does not say where it is");
         let address = line.strip_prefix("netq: listening on ").expect(&line).to_owned();

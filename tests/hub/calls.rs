@@ -151,7 +151,7 @@ fn an_object_of_one_s_own_is_called_like_any_other() {
 fn a_panic_is_a_traceback_for_the_caller_and_a_line_in_the_log_and_its_connection_goes_on() {
     let (log, lines) = mpsc::channel();
     let log = Mutex::new(log);
-    let log = Arc::new(move |line: &str| drop(log.lock().unwrap().send(line.to_owned())));
+    let log = Arc::new(move |line: &netq::LogLine| drop(log.lock().unwrap().send(line.to_string())));
     let hub = hub(Options { log, ..Options::default() });
     let (one, other) = (hub.proxy("get_counter", &[]).unwrap(), hub.proxy("get_counter", &[]).unwrap());
     other.call("increment", &[]).unwrap();

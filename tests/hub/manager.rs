@@ -16,7 +16,7 @@ fn a_wrong_key_is_refused_and_logged_in_one_line() {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let log = lines.clone();
     let options = Options {
-        log: Arc::new(move |line| log.lock().unwrap().push(line.to_owned())),
+        log: Arc::new(move |line| log.lock().unwrap().push(line.to_string())),
         ..Options::default()
     };
     let hub = hub(options);
@@ -56,7 +56,7 @@ fn a_proxy_survives_a_restart_of_the_hub() {
     let notify = heard.clone();
     let mut client = BaseManager::new(&address, KEY);
     client.set_retry(Retry {
-        notify: Arc::new(move |line| notify.lock().unwrap().push(line.to_owned())),
+        notify: Arc::new(move |line| notify.lock().unwrap().push(line.to_string())),
         ..Retry::default()
     });
     let queue = tasks(&client);

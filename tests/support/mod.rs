@@ -109,7 +109,7 @@ impl Hub {
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = log.clone();
         let options =
-            Options { log: Arc::new(move |line| lines.lock().unwrap().push(line.into())), ..options };
+            Options { log: Arc::new(move |line| lines.lock().unwrap().push(line.to_string())), ..options };
         let mut manager = BaseManager::new("127.0.0.1:0", KEY);
         manager.set_retry(Retry::never());
         manager.set_options(options);
