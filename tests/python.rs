@@ -97,6 +97,25 @@ fn an_object_written_in_rust_has_methods_in_python() {
 // ---- Python and Rust programs together ----
 
 #[test]
+fn literals_are_read_as_python_reads_them() {
+    with_each(|python| {
+        if python.version < (3, 10, 0) {
+            return;
+        }
+        let hub = hub::start(KEY.as_bytes());
+        let program = python.start("literals.py", &[hub.address(), KEY]);
+        let (tasks, results) = (hub.queue("get_task_queue").unwrap(), hub.queue("get_result_queue").unwrap());
+        let texts = Vec::<Value>::try_from(tasks.get().unwrap()).unwrap();
+        let read = |text: &Value| match Value::from_literal(text.as_str().unwrap()) {
+            Ok(value) => Value::from(("read", value)),
+            Err(error) => Value::from(("refused", error.to_string())),
+        };
+        results.put(Value::List(texts.iter().map(read).collect())).unwrap();
+        program.finish();
+    });
+}
+
+#[test]
 fn python_and_rust_workers_share_a_python_master_s_crawl() {
     let pythons = pythons::all();
     thread::scope(|scope| {

@@ -34,6 +34,47 @@ impl BigInt {
         BigInt(bytes[..len].into())
     }
 
+    /// From digits of radix 2, 8, 10 or 16, which have been checked.
+    pub(super) fn from_digits(negative: bool, digits: &str, radix: u32) -> Self {
+        let values = digits.chars().map(|c| c.to_digit(radix).unwrap_or(0));
+        let mut bytes = if radix == 10 {
+            let mut magnitude: Vec<u32> = Vec::new();
+            for digit in values {
+                let mut carry = u64::from(digit);
+                for part in &mut magnitude {
+                    carry += u64::from(*part) * 10;
+                    *part = carry as u32;
+                    carry >>= 32;
+                }
+                if carry > 0 {
+                    magnitude.push(carry as u32);
+                }
+            }
+            magnitude.iter().flat_map(|part| part.to_le_bytes()).collect()
+        } else {
+            let (mut bytes, mut bits, mut count) = (Vec::new(), 0, 0);
+            for digit in values.rev() {
+                bits |= digit << count;
+                count += radix.trailing_zeros();
+                if count >= 8 {
+                    bytes.push(bits as u8);
+                    bits >>= 8;
+                    count -= 8;
+                }
+            }
+            bytes.push(bits as u8);
+            bytes
+        };
+        bytes.push(0);
+        if negative {
+            let mut carry = true;
+            for byte in &mut bytes {
+                (*byte, carry) = (!*byte).overflowing_add(carry.into());
+            }
+        }
+        Self::from_le_bytes(&bytes)
+    }
+
     /// The shortest little-endian two's complement; of 0 no bytes.
     ///
     /// ```

@@ -12,7 +12,7 @@ use super::value::Value;
 use super::walk::Walker;
 
 /// Deeper values stay opaque: they are freed by recursion, in threads with small stacks.
-const MAX_DEPTH: u8 = 64;
+pub(super) const MAX_DEPTH: u8 = 64;
 
 /// How many bytes of code may be read again for references. Each byte makes one [`Value`] at the
 /// most: 128 MiB.

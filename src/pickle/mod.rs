@@ -24,7 +24,8 @@
 //! clients send and receive. Bounds: [`MAX_PENDING`], [`MAX_MEMO`], [`MAX_EXPANSION`].
 //!
 //! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk`, `stack` and `parts`
-//! (spans), `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`.
+//! (spans), `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`; `literal` and `parse`
+//! (values as Python writes them).
 
 mod bigint;
 mod convert;
@@ -38,6 +39,7 @@ mod instance;
 mod literal;
 mod memo;
 mod opcode;
+mod parse;
 mod parts;
 mod payload;
 mod stack;
@@ -60,6 +62,7 @@ pub use inline::MAX_EXPANSION;
 pub use instance::Instance;
 pub use memo::MAX_MEMO;
 pub use opcode::Kind;
+pub use parse::LiteralError;
 pub use parts::Span;
 pub use payload::Pickled;
 pub use stack::MAX_PENDING;
