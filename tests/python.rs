@@ -96,6 +96,34 @@ fn an_object_written_in_rust_has_methods_in_python() {
 
 // ---- Python and Rust programs together ----
 
+#[cfg(feature = "objects")]
+#[test]
+fn objects_are_equal_and_are_one_key_where_python_says_so() {
+    use netq::pickle::{CompareError, Key};
+
+    fn parts(value: Value) -> Vec<Value> {
+        Pickled::from(value).elements().unwrap().iter().map(Pickled::decode).collect()
+    }
+
+    with_each(|python| {
+        let hub = hub::start(KEY.as_bytes());
+        let program = python.start("equal.py", &[hub.address(), KEY]);
+        let (tasks, results) = (hub.queue("get_task_queue").unwrap(), hub.queue("get_result_queue").unwrap());
+        let answer = |pair: Value| {
+            let [a, b]: [Value; 2] = parts(pair).try_into().unwrap();
+            let keys = match (Key::new(&a), Key::new(&b)) {
+                (Ok(a), Ok(b)) => Value::from(a == b),
+                (Err(CompareError::Opaque(_)), _) | (_, Err(CompareError::Opaque(_))) => "opaque".into(),
+                _ => "unhashable".into(),
+            };
+            Value::from((a.equals(&b).map_or("opaque".into(), Value::from), keys))
+        };
+        let answers = parts(tasks.get().unwrap()).into_iter().map(answer).collect();
+        results.put(Value::List(answers)).unwrap();
+        program.finish();
+    });
+}
+
 #[test]
 fn literals_are_read_as_python_reads_them() {
     with_each(|python| {

@@ -37,7 +37,7 @@ impl BigInt {
     /// From digits of radix 2, 8, 10 or 16, which have been checked.
     pub(super) fn from_digits(negative: bool, digits: &str, radix: u32) -> Self {
         let values = digits.chars().map(|c| c.to_digit(radix).unwrap_or(0));
-        let mut bytes = if radix == 10 {
+        let bytes = if radix == 10 {
             let mut magnitude: Vec<u32> = Vec::new();
             for digit in values {
                 let mut carry = u64::from(digit);
@@ -65,6 +65,11 @@ impl BigInt {
             bytes.push(bits as u8);
             bytes
         };
+        Self::from_magnitude(negative, bytes)
+    }
+
+    /// From the absolute value in little-endian bytes.
+    pub(super) fn from_magnitude(negative: bool, mut bytes: Vec<u8>) -> Self {
         bytes.push(0);
         if negative {
             let mut carry = true;

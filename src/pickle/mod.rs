@@ -25,13 +25,15 @@
 //!
 //! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk`, `stack` and `parts`
 //! (spans), `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`; `literal` and `parse`
-//! (values as Python writes them).
+//! (values as Python writes them); `equal` (as Python compares them; feature `objects`).
 
 mod bigint;
 mod convert;
 mod decode;
 mod describe;
 mod encode;
+#[cfg(feature = "objects")]
+mod equal;
 mod error;
 mod extract;
 mod inline;
@@ -57,6 +59,8 @@ pub use convert::WrongType;
 pub(crate) use decode::decode_plain;
 pub use describe::Code;
 pub(crate) use encode::encode_str;
+#[cfg(feature = "objects")]
+pub use equal::{CompareError, Key};
 pub use error::PickleError;
 pub use inline::MAX_EXPANSION;
 pub use instance::Instance;
