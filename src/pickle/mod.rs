@@ -24,8 +24,8 @@
 //! clients send and receive. Bounds: [`MAX_PENDING`], [`MAX_MEMO`], [`MAX_EXPANSION`].
 //!
 //! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk`, `stack` and `parts`
-//! (spans), `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`; `literal` and `parse`
-//! (values as Python writes them); `equal` (as Python compares them; feature `objects`).
+//! (spans), `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`;
+//! `literal` and `parse` (values as Python writes them); `equal` (as Python compares them; feature `objects`).
 
 mod bigint;
 mod convert;
