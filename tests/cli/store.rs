@@ -79,7 +79,7 @@ fn what_is_in_memory_only_is_gone_and_a_hub_that_is_stopped_keeps_all() {
     hub.run(&["put", "brief", "c"]).ok();
     hub.run(&["get", "kept"]).ok();
     hub.run(&["shutdown"]).ok();
-    drop(hub);
+    assert_eq!(hub.running.wait().code, Some(0));
     let hub = start(&directory, &words);
     assert_eq!((hub.rest("kept"), hub.rest("brief")), (vec!["b".into()], vec![]));
 }
