@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -57,7 +58,8 @@ impl Log {
         // It is not joined: the sink may never return.
         thread::Builder::new().name("log".into()).spawn(move || {
             while let Some(line) = lines.next() {
-                sink(&line);
+                // One that panics has said so, and gets the next line all the same.
+                let _ = catch_unwind(AssertUnwindSafe(|| sink(&line)));
             }
         })?;
         Ok(Self(waiting))
@@ -138,5 +140,18 @@ mod tests {
         let read = read.lock().unwrap();
         assert_eq!((read.len(), read[1].as_str()), (1 + LINES + 1, "0"));
         assert_eq!(read[LINES + 1], "7 lines were left out here: they came faster than they were read");
+    }
+    #[test]
+    fn a_sink_that_panics_gets_the_next_line() {
+        let read = Arc::new(Mutex::new(0));
+        let count = read.clone();
+        let log = Log::to(Arc::new(move |line| {
+            assert!(line.text != "panic", "a sink panics, as this test wants");
+            *count.lock().unwrap() += 1;
+        }));
+        let log = log.unwrap();
+        ["one", "panic", "two"].into_iter().for_each(|line| log.add(line.into()));
+        log.flush(Duration::from_secs(60));
+        assert_eq!(*read.lock().unwrap(), 2);
     }
 }

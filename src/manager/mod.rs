@@ -1,7 +1,7 @@
 //! The manager: registers objects, serves them, and reaches those of other managers.
 //!
-//! Reading order: `options`, `objects` (what is served), `members` (who is connected), `log`, `hub` (all of
-//! that), //! `session` (one connection), `server` (all connections).
+//! Reading order: `options`, `objects` (what is served), `members` (who is connected), `log`, `hub` (all of that),
+//! `session` (one connection), `server` (all connections).
 
 mod hub;
 mod log;
