@@ -76,16 +76,12 @@ pub(super) fn render(figures: &Value) -> String {
     let info = ("", "netq_info", "gauge", "The hub's version, as a label.");
     head(&mut page, info);
     line(&mut page, info.1, &[("version", text(figures, "version"))], 1.0);
-    for &metric in HUB {
-        if let Some(value) = number(figures, metric.0) {
-            head(&mut page, metric);
-            line(&mut page, metric.1, &[], value);
-        }
-    }
-    for &metric in STORE {
-        if let Some(value) = get(figures, "store").and_then(|store| number(store, metric.0)) {
-            head(&mut page, metric);
-            line(&mut page, metric.1, &[], value);
+    for (metrics, from) in [(HUB, Some(figures)), (STORE, get(figures, "store"))] {
+        for &metric in metrics {
+            if let Some(value) = from.and_then(|from| number(from, metric.0)) {
+                head(&mut page, metric);
+                line(&mut page, metric.1, &[], value);
+            }
         }
     }
     let factories =
