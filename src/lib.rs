@@ -30,6 +30,7 @@
 //! |---|---|
 //! | `memory` | large buffers, and how they are freed |
 //! | `number` | numbers that are given once |
+//! | `threads` | how they are started |
 //! | `units` | times and sizes as people read them |
 //! | [`auth`] | challenge and response, for two peers that hold one key |
 //! | [`connection`] | frames over TCP, and the handshake that makes a connection of a stranger |
@@ -67,6 +68,7 @@ mod shared;
 mod status;
 #[cfg(feature = "journal")]
 mod store;
+mod threads;
 #[doc(hidden)]
 pub mod units;
 

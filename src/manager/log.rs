@@ -1,11 +1,11 @@
 //! The log, off the threads that serve: who reads it slowly, or not at all, holds nobody up.
 
+use crate::threads::spawn;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 /// How many lines wait to be read; what comes when there are so many is counted, and left out.
@@ -56,12 +56,14 @@ impl Log {
         let waiting = Arc::new(Waiting::default());
         let lines = waiting.clone();
         // It is not joined: the sink may never return.
-        thread::Builder::new().name("log".into()).spawn(move || {
+        let run = move || {
             while let Some(line) = lines.next() {
                 // One that panics has said so, and gets the next line all the same.
                 let _ = catch_unwind(AssertUnwindSafe(|| sink(&line)));
             }
-        })?;
+        };
+        // A stack as std gives: the sink is the program's.
+        spawn("log".into(), 2 << 20, Box::new(run))?;
         Ok(Self(waiting))
     }
 

@@ -15,6 +15,7 @@ use crate::manager::options::Options;
 use crate::manager::session;
 use crate::memory::tidy;
 use crate::pickle::Value;
+use crate::threads::spawn;
 
 /// The stack of a connection's thread, in bytes. Only the pages that are touched cost memory: about 8 KiB
 /// for a connection that has done everything a queue can do. More than that needs: glibc keeps 40 MB of the
@@ -150,7 +151,7 @@ fn welcome(hub: &Arc<Hub>, stream: TcpStream, peer: SocketAddr) {
         let hub = hub.clone();
         move || serve(&hub, membership, stream, peer)
     };
-    if let Err(error) = thread::Builder::new().name(peer.to_string()).stack_size(STACK).spawn(serve) {
+    if let Err(error) = spawn(peer.to_string(), STACK, Box::new(serve)) {
         hub.log(peer, format_args!("refused: no thread for it: {error}"));
         hub.members.count_refused();
         thread::sleep(EXHAUSTED);

@@ -21,6 +21,7 @@ use crate::connection::wake;
 use crate::manager::{Server, Stopper};
 use crate::status::history::History;
 use crate::status::http::{Get, Response};
+use crate::threads::spawn;
 
 /// How many who ask are answered at once; one more closes the oldest. A browser opens some ahead of need.
 const VISITORS: usize = 32;
@@ -86,9 +87,9 @@ impl StatusPage {
         });
         let mut page = Self { address, site, threads: Vec::new() };
         let site = page.site.clone();
-        page.threads.push(spawn("status history", move || site.watch())?);
+        page.threads.push(spawn("status history".into(), STACK, Box::new(move || site.watch()))?);
         let site = page.site.clone();
-        page.threads.push(spawn("status", move || site.serve(&listener))?);
+        page.threads.push(spawn("status".into(), STACK, Box::new(move || site.serve(&listener)))?);
         Ok(page)
     }
 
@@ -116,10 +117,6 @@ impl fmt::Debug for StatusPage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StatusPage").field("address", &self.address).finish_non_exhaustive()
     }
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(run)
 }
 
 impl Site {
@@ -162,7 +159,7 @@ impl Site {
             let site = self.clone();
             let visit = Visit { site: self.clone(), stream };
             // If there is no thread, the visit ends here.
-            let _ = spawn("status visitor", move || drop(site.answer(&visit.stream)));
+            let _ = spawn("status visitor".into(), STACK, Box::new(move || drop(site.answer(&visit.stream))));
         }
     }
 

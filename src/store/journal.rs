@@ -8,10 +8,11 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::auth::random_bytes;
+use crate::threads::spawn;
 
 use super::batch::SEGMENT;
 use super::book::{LatestPut, item_size};
@@ -110,9 +111,8 @@ impl Journal {
     /// Begins to see to the files, and to what nobody waits for.
     pub fn start(&self) -> io::Result<()> {
         let inner = Arc::clone(&self.inner);
-        let thread = thread::Builder::new().name("netq-journal".into()).stack_size(256 << 10);
-        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(thread.spawn(move || inner.run())?);
+        let thread = spawn("netq-journal".into(), 256 << 10, Box::new(move || inner.run()))?;
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }
 
