@@ -40,12 +40,13 @@
 //! | `error` | [`Error`]: what a client's call can come to |
 //! | `shared` | what can be served: [`Shared`], [`SharedQueue`], and delivery at least once |
 //! | `store` | `Store`: a journal on disk, for queues that outlive the process (feature `journal`) |
+//! | `redis` | `RedisStore`: queues in Redis, for any number of hubs (feature `redis`) |
 //! | `proxy` | clients: [`Proxy`], [`QueueProxy`], reconnecting |
 //! | `manager` | [`BaseManager`]; the server: its objects, its connections, one session each |
 //! | `status` | a page about the server, over HTTP (feature `status`) |
 //! | `cli` | the `netq` command: parse, call, print |
 //!
-//! [`protocol`] has every byte that goes over the wire, and every error.
+//! [`protocol`] has every byte that goes over the wire, and every error; `redis_keys` what is in which key of a Redis.
 //!
 //! # What it will not do
 //!
@@ -63,6 +64,8 @@ mod number;
 pub mod pickle;
 mod proxy;
 pub mod queue;
+#[cfg(feature = "redis")]
+mod redis;
 mod shared;
 #[cfg(feature = "status")]
 mod status;
@@ -75,6 +78,10 @@ pub mod units;
 #[doc = include_str!("protocol.md")]
 pub mod protocol {}
 
+#[cfg(feature = "redis")]
+#[doc = include_str!("redis/keys.md")]
+pub mod redis_keys {}
+
 pub use connection::AuthKey;
 pub use error::Error;
 pub use manager::{BaseManager, LogLine, Options, Server, Stopper};
@@ -82,6 +89,8 @@ pub use message::{Argument, Call, Caller, Exception, Token};
 pub use pickle::{Pickled, Value};
 pub use proxy::{Delivery, Proxy, QueueProxy, Retry};
 pub use queue::BoundedQueue;
+#[cfg(feature = "redis")]
+pub use redis::{RedisError, RedisOptions, RedisStore};
 pub use shared::{Answer, DeadLetters, Handover, KINDS, Kind, QueueOptions, Redelivery, Shared, SharedQueue};
 #[cfg(feature = "status")]
 pub use status::StatusPage;

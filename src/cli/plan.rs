@@ -104,8 +104,8 @@ impl Plan {
         self.share / MADE
     }
 
-    /// Lines about the queues, for who has started the hub.
-    pub fn describe(&self) -> String {
+    /// Lines about the queues, for who has started the hub; whether they are kept elsewhere than in its memory.
+    pub fn describe(&self, elsewhere: bool) -> String {
         let mut text = String::new();
         for Planned { spec, dead_letters_of } in &self.queues {
             let mut facts = vec![match (spec.maxsize, dead_letters_of) {
@@ -113,7 +113,7 @@ impl Plan {
                 (0, Some(of)) => format!("any number of items: those that {of} gives up"),
                 (maxsize, _) => format!("maxsize {maxsize}"),
             }];
-            if dead_letters_of.is_none() {
+            if dead_letters_of.is_none() && (spec.memory || !elsewhere) {
                 facts.push(format!("memory {}", size(self.share as u64)));
             }
             if spec.memory {
@@ -193,7 +193,7 @@ netq: queue tasks_dead (any number of items: those that tasks gives up)
 netq: queue results (any number of items, memory 16M)
 netq: factories {factories} (up to 256 objects, memory 64K each)
 ");
-        assert_eq!(plan.describe(), expected);
+        assert_eq!(plan.describe(false), expected);
         assert_eq!(plan.names().collect::<Vec<_>>(), ["tasks", "tasks_dead", "results"]);
     }
 

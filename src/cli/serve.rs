@@ -55,12 +55,16 @@ options:
                         were not done with; what was got in the last second before a crash may be got again.
                         Not what the factories make. While the disk is full, puts wait as if the queue were
                         full
-  --sync always|MS      with --store: a put is on disk before it is answered, and survives a loss of power
+  --store redis://[USER:PASSWORD@]HOST[:PORT][/DB]
+                        keep the queues in that Redis or Valkey, which any number of hubs serve at once; one
+                        that dies loses nothing. A put is as safe as Redis' settings are: appendonly yes, and
+                        the maxmemory-policy noeviction, without which no hub starts. Not counted by --memory
+  --sync always|MS      with --store DIR: a put is on disk before it is answered, and survives a loss of power
                         (always, the default); or it survives the end of the hub at once, and a loss of power
                         MS milliseconds later
-  --disk SIZE           with --store: its files take at most SIZE; beyond that puts wait. What --memory has no
-                        room for waits on disk too, beside that
-  --repair              with --store: keep what is whole of a damaged store, and say what was left out
+  --disk SIZE           with --store DIR: its files take at most SIZE; beyond it puts wait. What --memory has
+                        no room for waits on disk too, beside that
+  --repair              with --store DIR: keep what is whole of a damaged store, and say what was left out
   --data-only           refuse items whose pickles can run code where they are loaded, such as instances of
                         classes. Data that only keeps a worker busy gets through
   --sha256-only         refuse HMAC-MD5, which is what Python 3.11 and older prove their key with
@@ -129,8 +133,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     // Who started the hub may read the first line and no more: that is no reason to stop.
     let _ = out::write(
-        announcement(address, &(serve.plan.describe() + store.describe() + &facts), &serve.plan, &key)
-            .as_bytes(),
+        announcement(
+            address,
+            &(serve.plan.describe(store.is_elsewhere()) + &store.describe() + &facts),
+            &serve.plan,
+            &key,
+        )
+        .as_bytes(),
     );
     server.serve_forever();
     store.flush();
@@ -295,7 +304,7 @@ mod tests {
         let queues = ["tasks:10,redeliver,attempts=2", "results"].map(|spec| QueueSpec::parse(spec).unwrap());
         let plan = Plan::new(queues.into(), 3 << 20).unwrap();
         let key = Key { bytes: vec![], python: "os.environ['NETQ_AUTHKEY'].encode()".into() };
-        let text = announcement("0.0.0.0:8001".parse().unwrap(), &plan.describe(), &plan, &key);
+        let text = announcement("0.0.0.0:8001".parse().unwrap(), &plan.describe(false), &plan, &key);
         for part in [
             "netq: listening on 0.0.0.0:8001\nnetq: queue tasks (maxsize 10, memory 1M, redeliver, ",
             "netq: queue results (any number of items, memory 1M)\n",

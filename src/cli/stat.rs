@@ -141,6 +141,10 @@ fn describe(address: &str, figures: &Value) -> String {
 
 /// Lines about where the queues are kept.
 fn store(store: &Value) -> String {
+    let path = || get(store, "path").map_or_else(|| "?".to_owned(), plain);
+    if let Some(version) = get(store, "redis_version") {
+        return format!("store {}, Redis {}\n", path(), plain(version));
+    }
     let bytes = |name| number(store, name).map_or_else(|| "?".to_owned(), |bytes| size(bytes as u64));
     let figure = |name| number(store, name).map_or_else(|| "?".to_owned(), count);
     let sync = number(store, "sync")
@@ -148,7 +152,7 @@ fn store(store: &Value) -> String {
     let oldest = number(store, "oldest_unsynced");
     format!(
         "store {}: {} in {} segments, {} of items\n{} written, {} syncs, {sync}; {}{}\n",
-        get(store, "path").map_or_else(|| "?".to_owned(), plain),
+        path(),
         bytes("bytes"),
         figure("segments"),
         bytes("live_bytes"),

@@ -15,7 +15,7 @@ use crate::shared::tag::Tag;
 
 /// Who asks for something, and how long he is ready to wait for it.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'c> {
+pub(crate) struct Asked<'c> {
     pub by: &'c Caller,
     /// `None`: for ever.
     pub limit: Option<Duration>,
@@ -23,7 +23,7 @@ pub(super) struct Asked<'c> {
 
 /// What a caller wants to take, and so what its answer is like.
 #[derive(Clone, Copy)]
-pub(super) enum Wish {
+pub(crate) enum Wish {
     /// One item.
     One,
     /// Up to so many, as a list.
@@ -34,7 +34,7 @@ pub(super) enum Wish {
 
 /// Why something was not done. What was asked for has not happened at all, or as far as it is said.
 #[derive(Debug)]
-pub(super) enum Stopped {
+pub(crate) enum Stopped {
     /// No item came in time.
     Empty,
     /// There was no room in time.
@@ -53,7 +53,7 @@ pub(super) enum Stopped {
 /// What keeps a queue's items, and knows who has which.
 ///
 /// A *caller* is a connection, by its number. Where a method can fail, an engine in memory does not.
-pub(super) trait Engine: Send + Sync {
+pub(crate) trait Engine: Send + Sync {
     /// Whether a put may find no room.
     fn has_bound(&self) -> bool;
 

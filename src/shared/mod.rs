@@ -18,6 +18,14 @@ mod tag;
 use crate::message::{Call, Caller, Exception};
 use crate::pickle::Value;
 
+/// What an engine is made with that is not in this module.
+#[cfg(feature = "redis")]
+pub(crate) mod seam {
+    pub(crate) use super::engine::{Asked, Engine, Stopped, Wish};
+    pub(crate) use super::once::{Once, Progress, out_of_order};
+    pub(crate) use super::tag::Tag;
+}
+
 pub use answer::{Answer, Handover};
 pub(crate) use kind::Again;
 pub use kind::{KINDS, Kind};

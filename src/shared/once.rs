@@ -47,7 +47,7 @@ enum State {
 }
 
 /// What is left to do of a put.
-pub(super) enum Progress<T = usize> {
+pub(crate) enum Progress<T = usize> {
     /// Nothing: it was done before, with so many items.
     Answered(usize),
     /// What is not in the queue yet; by default, of a put of which so many items are.
@@ -56,7 +56,7 @@ pub(super) enum Progress<T = usize> {
 
 /// Which put it is: `once=(client, number)`.
 #[derive(Debug)]
-pub(super) struct Once {
+pub(crate) struct Once {
     pub client: String,
     pub number: i64,
 }
@@ -141,7 +141,7 @@ impl Once {
 }
 
 /// A put whose number is lower than that of its client's latest one.
-pub(super) fn out_of_order(number: i64, latest: i64) -> Stopped {
+pub(crate) fn out_of_order(number: i64, latest: i64) -> Stopped {
     Stopped::Failed(Exception::value_error(format!(
         "put number {number} of this client comes after its number {latest}: it must number its puts in the order in \
          which it makes them, one at a time"

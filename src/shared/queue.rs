@@ -109,6 +109,14 @@ impl SharedQueue {
         Self::make(options, log, Puts::kept(puts))
     }
 
+    /// A queue whose items are not in this process.
+    #[cfg(feature = "redis")]
+    pub(crate) fn over(engine: Box<dyn Engine>) -> Arc<Self> {
+        let queue = BoundedQueue::new(0);
+        queue.shutdown(false);
+        Arc::new(Self { engine, queue })
+    }
+
     fn make(options: QueueOptions, log: Logged<Pickled>, puts: Puts) -> Arc<Self> {
         let QueueOptions { maxsize, max_bytes, redelivery } = options;
         let limits = Limits { maxsize, max_weight: max_bytes, weigh: Pickled::memory };
@@ -118,7 +126,8 @@ impl SharedQueue {
         Arc::new(Self { engine, queue })
     }
 
-    /// The queue itself, for use in the process that serves it.
+    /// The queue itself, for use in the process that serves it. Of one that is kept in Redis it is another, which is shut
+    /// down.
     pub fn queue(&self) -> &Arc<BoundedQueue<Pickled>> {
         &self.queue
     }

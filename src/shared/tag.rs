@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// The item's number alone would not do. It is the same each time the item is delivered, and a client that was too
 /// slow must not give back, or fail, what somebody else is working on by now.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Tag {
+pub(crate) struct Tag {
     pub item: u64,
     pub delivery: u64,
     /// Of the queue's life: after a restart of the hub the numbers begin anew.

@@ -1,0 +1,38 @@
+-- A hub says that it is there, and what its command line says of the queue; and gives back what hubs that are no more
+-- had out.
+--
+-- ARGV: the hub; for how long it is taken to be there (milliseconds, 0: it leaves); whether it has just started; the
+-- number for the tags of this queue, if it has none yet; maxsize, the lease in milliseconds (0: none), the number of
+-- attempts (empty: any), what the names of the keys of the dead letters' queue begin with.
+-- Returns the number for the tags, and how many items came back.
+local hub, stays = ARGV[1], tonumber(ARGV[2])
+call('ZREM', q .. 'hubs', hub)
+if ARGV[3] == '1' and call('ZCOUNT', q .. 'hubs', now, '+inf') == 0 then
+    -- As after a restart of a hub with its queues in memory: one that was shut down is open again.
+    call('HDEL', q .. 'n', 'phase')
+end
+call('HSETNX', q .. 'n', 'run', ARGV[4])
+local ticked, grace = unpack(call('HMGET', q .. 'n', 'ticked', 'grace'))
+ticked, grace = tonumber(ticked or 0), tonumber(grace or 0)
+-- When Redis itself was away, nobody could say that he was there.
+if ticked > 0 and now - ticked > stays / 2 and stays > 0 then grace = now + stays end
+local returned, dead = 0, {}
+if now >= grace then
+    for _, other in ipairs(call('ZRANGEBYSCORE', q .. 'hubs', '-inf', now)) do dead[other] = true end
+end
+if stays == 0 then dead[hub] = true end
+if next(dead) then
+    local owners = call('HGETALL', q .. 'owner')
+    for i = 1, #owners, 2 do
+        if dead[owners[i + 1]:match('^%a %d+ ([^.]+)')] then
+            put_back(owners[i])
+            returned = returned + 1
+        end
+    end
+    for other in pairs(dead) do call('ZREM', q .. 'hubs', other) end
+end
+expire()
+if stays > 0 then call('ZADD', q .. 'hubs', now + stays, hub) end
+call('HSET', q .. 'n', 'ticked', now, 'grace', grace,
+    'maxsize', ARGV[5], 'lease', ARGV[6], 'attempts', ARGV[7], 'dead', ARGV[8])
+return {call('HGET', q .. 'n', 'run'), returned}
