@@ -7,6 +7,12 @@
 mod hub;
 #[path = "common/pythons.rs"]
 mod pythons;
+#[path = "common/redis.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod server;
+#[path = "common/stores.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod stores;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,6 +42,18 @@ fn run_on_hubs(script: &str, options: &[&str]) {
         let hub = hub::start(KEY.as_bytes());
         python.run(script, &[&[hub.address(), KEY, "--netq"], options].concat());
     });
+}
+
+#[cfg(feature = "journal")]
+#[test]
+fn again_with_the_queues_in_a_journal() {
+    stores::again_on_a_journal("python");
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn again_with_the_queues_in_redis() {
+    stores::again_on_redis();
 }
 
 /// Starts CPython's own manager server.

@@ -8,6 +8,12 @@ mod canned;
 mod hub;
 #[path = "transcripts/request.rs"]
 mod request;
+#[path = "common/redis.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod server;
+#[path = "common/stores.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod stores;
 #[path = "transcripts/transcript.rs"]
 mod transcript;
 

@@ -11,6 +11,10 @@ pub(super) struct Out {
     pub begun: bool,
 }
 
+pub(super) fn out(item: u64, delivery: u64) -> Out {
+    Out { item, delivery, begun: false }
+}
+
 struct Client {
     id: u64,
     /// In the order of their deliveries.
@@ -126,10 +130,6 @@ mod tests {
 
     fn items(out: &[Out]) -> Vec<u64> {
         out.iter().map(|out| out.item).collect()
-    }
-
-    fn out(item: u64, delivery: u64) -> Out {
-        Out { item, delivery, begun: false }
     }
 
     #[test]

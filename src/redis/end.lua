@@ -7,11 +7,16 @@
 --   fail   work on them has failed; they rest for that time
 --   back   they were not tried
 --   touch  their lease begins anew
--- Returns of how many of them that is true now; -1 if more tasks are done than there are.
+-- Returns of how many of them that is true now; -1 if more tasks are done than there are; -2, and does nothing, if there
+-- was no such delivery yet.
 local who, step, verb, rest, more = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 -- Redis refuses no write behind one that frees memory, however full it is; and this name is written anew below.
 local known, said = last(who)
 if known and known >= step then return tonumber(said) end
+local deliveries = tonumber(call('HGET', q .. 'n', 'deliveries') or 0)
+for i = 7, #ARGV, 2 do
+    if tonumber(ARGV[i]) >= deliveries then return -2 end
+end
 call('DEL', q .. 'once:' .. who)
 expire()
 local count = 0

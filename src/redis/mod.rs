@@ -6,16 +6,19 @@
 //! who waits listens to a bell that scripts ring. What is in which key is in `keys.md`.
 //!
 //! Reading order: `address`, `resp` (the protocol), `client` (connections, calls), `scripts` and the Lua files, `clients` (what this hub's
-//! clients have), `bell` (waiting), `queue` (the methods), `store`.
+//! clients have), `bell` (waiting), `queue` (what is said of one), `served` (its methods), `handed` (what
+//! goes out with a reply), `store`.
 
 mod address;
 mod bell;
 mod client;
 mod clients;
 mod error;
+mod handed;
 mod queue;
 mod resp;
 mod scripts;
+mod served;
 mod store;
 
 pub use error::RedisError;

@@ -108,13 +108,16 @@ impl SharedQueue {
     }
 
     fn tag(&self, text: &str) -> Result<Tag, Exception> {
-        text.parse().ok().filter(|&tag| self.engine.check(tag)).ok_or_else(|| {
-            Exception::value_error(
-                "no such delivery: the tag is not of this queue, or from before the hub was started again, and then \
-                 the item has been given back",
-            )
-        })
+        text.parse().ok().filter(|&tag| self.engine.check(tag)).ok_or_else(no_such_delivery)
     }
+}
+
+/// A tag that this queue has not given.
+pub(crate) fn no_such_delivery() -> Exception {
+    Exception::value_error(
+        "no such delivery: the tag is not of this queue, or from before the hub was started again, and then the item \
+         has been given back",
+    )
 }
 
 /// The only argument: by position, by its name, or as `tag`.

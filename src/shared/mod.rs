@@ -22,6 +22,7 @@ use crate::pickle::Value;
 #[cfg(feature = "redis")]
 pub(crate) mod seam {
     pub(crate) use super::engine::{Asked, Engine, Stopped, Wish};
+    pub(crate) use super::lending::no_such_delivery;
     pub(crate) use super::once::{Once, Progress, out_of_order};
     pub(crate) use super::tag::Tag;
 }

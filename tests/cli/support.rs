@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,6 +38,13 @@ pub fn netq<'a>(words: impl IntoIterator<Item = &'a str>) -> Command {
     command.args(words).env("NETQ_AUTHKEY", KEY).env_remove("RUST_BACKTRACE");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// Where the next hub is to keep its queues, if that is not left to it.
+fn store() -> Option<String> {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let store = std::env::var("NETQ_TEST_STORE").ok()?;
+    Some(format!("{store}/{}", GIVEN.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Runs a command to its end.
@@ -143,6 +151,10 @@ impl Hub {
 
     pub fn start_at(address: &str, words: &[&str]) -> Self {
         let mut command = netq(["serve", "--listen", address].iter().chain(words).copied());
+        // See `common/stores.rs`.
+        if let Some(store) = store().filter(|_| !words.contains(&"--store")) {
+            command.args(["--store", &store]);
+        }
         let mut child = command.spawn().unwrap();
         let stderr = child.stderr.take().map(read_all);
         Self::of(child, stderr)

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use netq::{Answer, BaseManager, Call, Exception, KINDS, Shared, SharedQueue, Value};
+use netq::{Answer, BaseManager, Call, Exception, KINDS, QueueOptions, Shared, Value};
+
+use crate::stores::Keeper;
 
 /// Serves on a port of 127.0.0.1 that the system chooses, until it is dropped.
 pub fn start(authkey: &[u8]) -> BaseManager {
     let mut hub = BaseManager::new("127.0.0.1:0", authkey);
+    let keeper = Keeper::open();
     for (typeid, maxsize) in
         [("get_task_queue", 0), ("get_result_queue", 0), ("get_small_queue", 1), ("get_joinable_queue", 0)]
     {
-        hub.register(typeid, SharedQueue::new(maxsize));
+        hub.register(typeid, keeper.queue(typeid, QueueOptions { maxsize, ..QueueOptions::default() }));
     }
+    keeper.load();
     for kind in KINDS {
         hub.register_factory(kind.typeid, |call| kind.make(call, None));
     }

@@ -6,6 +6,12 @@ mod limits;
 mod loans;
 mod manager;
 mod relay;
+#[path = "../common/redis.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod server;
+#[path = "../common/stores.rs"]
+#[allow(dead_code, reason = "without features nothing runs again")]
+mod stores;
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -52,24 +58,39 @@ impl Shared for Counter {
 fn hub(options: Options) -> BaseManager {
     let mut hub = BaseManager::new("127.0.0.1:0", KEY);
     hub.set_options(options);
-    hub.register("get_task_queue", SharedQueue::new(2));
+    let keeper = stores::Keeper::open();
+    let tasks = QueueOptions { maxsize: 2, ..QueueOptions::default() };
+    hub.register("get_task_queue", keeper.queue("get_task_queue", tasks));
     hub.register("get_counter", Arc::new(Counter(AtomicI64::new(0))));
-    let dead = SharedQueue::new(0);
-    let careful = SharedQueue::with_options(QueueOptions {
+    let dead = keeper.queue("get_careful_queue_dead", QueueOptions::default());
+    let careful = QueueOptions {
         redelivery: Some(Redelivery {
             lease: None,
             dead_letters: Some(DeadLetters { attempts: 2, queue: dead.queue().clone() }),
         }),
         ..QueueOptions::default()
-    });
-    hub.register("get_careful_queue", careful);
+    };
+    hub.register("get_careful_queue", keeper.queue("get_careful_queue", careful));
     hub.register("get_careful_queue_dead", dead);
     hub.register_factory("Queue", |call| {
         let [maxsize] = call.bind(["maxsize"], 0)?;
         Ok(SharedQueue::new(call.int(maxsize, 0)?.try_into().unwrap_or(0)))
     });
+    keeper.load();
     hub.start().unwrap();
     hub
+}
+
+#[cfg(feature = "journal")]
+#[test]
+fn again_with_the_queues_in_a_journal() {
+    stores::again_on_a_journal("hub");
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn again_with_the_queues_in_redis() {
+    stores::again_on_redis();
 }
 
 fn tasks(hub: &BaseManager) -> QueueProxy {

@@ -46,7 +46,7 @@ assert tasks.touch(tag=bad) is False
 assert item == 'bad' and again != bad, (item, again, bad)
 
 # It may rest for a while, and holds nobody up meanwhile.
-assert tasks.task_failed(again, delay=0.05) is True
+assert tasks.task_failed(again, delay=0.5) is True
 assert tasks.task_failed(again) is False
 [(late, item)] = tasks.lend()
 assert item == 'late' and tasks.task_done(late), item

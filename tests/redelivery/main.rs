@@ -13,6 +13,12 @@ mod python_workers;
 #[path = "../common/pythons.rs"]
 #[allow(dead_code, reason = "shared with the tests of Python programs")]
 mod pythons;
+#[path = "../common/redis.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod server;
+#[path = "../common/stores.rs"]
+#[allow(dead_code, reason = "shared with the tests of hubs in their own process")]
+mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(unix)]
@@ -24,6 +30,18 @@ use netq::{Error, Value};
 
 use cli::{Hub, wait_for, wait_for_or};
 use support::Rng;
+
+#[cfg(feature = "journal")]
+#[test]
+fn again_with_the_queues_in_a_journal() {
+    stores::again_on_a_journal("redelivery");
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn again_with_the_queues_in_redis() {
+    stores::again_on_redis();
+}
 
 /// Random numbers for a test, whose seed is in its output.
 fn random(default: u64) -> Rng {
