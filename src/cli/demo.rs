@@ -21,6 +21,7 @@ use netq::{BaseManager, Error, Retry, Value};
 
 use super::access::{Access, retry};
 use super::args::{Arg, Args};
+use super::background;
 use super::failure::Failure;
 use super::key::VARIABLE;
 use super::out;
@@ -164,12 +165,12 @@ pub fn worker(mut args: Args) -> Result<(), Failure> {
     let tasks = hub.queue(TASKS)?;
     let results = hub.queue(RESULTS)?;
     // A demo that was killed cannot end its processes any more; but its end of this pipe is closed then.
-    thread::spawn(move || {
+    background(Box::new(move || {
         let mut manager = hub.manager;
         let _ = io::stdin().read(&mut [0]);
         let _ = manager.shutdown();
         std::process::exit(1);
-    });
+    }));
     while let Value::Str(address) = tasks.get()? {
         let file = address.rsplit('/').next().unwrap_or(&address);
         let name = file.strip_suffix(".png").unwrap_or(file);
@@ -194,7 +195,7 @@ fn start_hub(key: &str) -> Result<(Process, String), Failure> {
         return Err(Failure::failed("the hub does not say where it listens"));
     };
     // The rest is read so that the hub never waits for room in the pipe.
-    thread::spawn(move || lines.for_each(drop));
+    background(Box::new(move || lines.for_each(drop)));
     match line.strip_prefix("netq: listening on ") {
         Some(address) => Ok((hub, address.to_owned())),
         None => Err(Failure::failed(format!("the hub says '{line}' and not where it listens"))),

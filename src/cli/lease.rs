@@ -29,7 +29,7 @@ impl Leases {
         let leases = Arc::new(Self { at_work: Mutex::default() });
         let weak = Arc::downgrade(&leases);
         // Not joined: it may be waiting for a hub that is away.
-        thread::spawn(move || renew(&weak, queue, lease / RENEWALS));
+        super::background(Box::new(move || renew(&weak, queue, lease / RENEWALS)));
         Ok(Some(leases))
     }
 

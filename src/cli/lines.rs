@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, ErrorKind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use netq::Value;
 
+use super::background;
 use super::failure::Failure;
 
 /// How many items at most go to the hub at once: with more, the round trips are no longer what costs time.
@@ -51,10 +51,10 @@ impl Lines {
         let ahead = Arc::new(Ahead::default());
         let reader = Reader(ahead.clone());
         // It is not joined: it may wait for ever for a line of somebody who has left.
-        thread::spawn(move || {
+        background(Box::new(move || {
             let failure = read_lines(input, bytes, end, &reader.0).err();
             reader.0.lock().failure = failure;
-        });
+        }));
         Self(ahead)
     }
 

@@ -117,6 +117,11 @@ fn help(topic: Option<&OsString>) -> Result<(), Failure> {
     }
 }
 
+/// Starts a thread that nobody joins. A box, because each type of function would come with 1 KiB of std's code for threads.
+fn background(run: Box<dyn FnOnce() + Send>) {
+    std::thread::spawn(run);
+}
+
 fn find(name: &OsString) -> Result<&'static Command, Failure> {
     COMMANDS
         .iter()

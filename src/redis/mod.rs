@@ -5,8 +5,8 @@
 //! again on a new connection when one breaks, by the same number, and the script knows what it has done. Nobody polls:
 //! who waits listens to a bell that scripts ring. What is in which key is in `keys.md`.
 //!
-//! Reading order: `address`, `resp` (the protocol), `client` (connections, calls), `scripts` and the Lua files, `clients` (what this hub's
-//! clients have), `bell` (waiting), `queue` (what is said of one), `served` (its methods), `handed` (what
+//! Reading order: `address`, `resp` (the protocol), `client` (connections, calls), `scripts` and the Lua files, `clients`
+//! (what this hub's clients have), `bell` (waiting), `queue` (what is said of one), `served` (its methods), `handed` (what
 //! goes out with a reply), `store`.
 
 mod address;
