@@ -15,7 +15,8 @@ use super::out;
 macro_rules! access_help {
     () => {
         concat!(
-            "  --connect ADDR        the hub's address, HOST:PORT (default 127.0.0.1:8001)\n",
+            "  --connect ADDR[,ADDR] the hub's address, HOST:PORT (default 127.0.0.1:8001), or those of several hubs with\n",
+            "                        the same queues, of which any is used that is there\n",
             crate::cli::key::key_help!()
         )
     };
@@ -53,7 +54,7 @@ impl Access {
     /// Takes the value of an option that the command itself does not know, or says that nobody knows it.
     pub fn option(&mut self, option: &str, args: &mut Args) -> Result<(), Failure> {
         match option {
-            "--connect" => self.address = Some(address::parse(args)?),
+            "--connect" => self.address = Some(address::parse_all(args)?),
             "--reconnect" if self.reconnects => self.patience = Some(args.seconds()?),
             _ if self.key.option(option, args)? => {}
             _ => return Err(args.unknown()),

@@ -11,15 +11,25 @@ const PORT: &str = "8001";
 /// The `HOST:PORT` that `HOST:PORT`, `HOST`, `:PORT` or `PORT` stand for. A port alone is one of this machine,
 /// reachable from this machine only.
 pub fn parse(args: &mut Args) -> Result<String, Failure> {
-    let text = args.text()?;
-    complete(&text).ok_or_else(|| {
+    address(&args.text()?)
+}
+
+fn address(text: &str) -> Result<String, Failure> {
+    complete(text).ok_or_else(|| {
         let why = match text.contains('/') {
             true => "'{text}' is a path: netq speaks TCP, not through socket files, so",
             false => "'{text}' is not an address:",
         };
-        let why = why.replace("{text}", &text);
+        let why = why.replace("{text}", text);
         Failure::usage(format!("{why} give HOST:PORT, such as {DEFAULT} or [::1]:8001"))
     })
+}
+
+/// One address or several, with commas between.
+pub fn parse_all(args: &mut Args) -> Result<String, Failure> {
+    let text = args.text()?;
+    let all: Result<Vec<String>, Failure> = text.split(',').map(address).collect();
+    Ok(all?.join(","))
 }
 
 fn complete(text: &str) -> Option<String> {
@@ -40,7 +50,8 @@ fn complete(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::complete;
+    use super::{complete, parse_all};
+    use crate::cli::args::{Arg, Args};
 
     #[test]
     fn what_is_left_out_is_filled_in() {
@@ -55,6 +66,17 @@ mod tests {
         ] {
             assert_eq!(complete(text).as_deref(), Some(address));
         }
+    }
+
+    #[test]
+    fn several_have_commas_between() {
+        let parsed = |text: &str| {
+            let mut args = Args::new("get", vec!["--connect".into(), text.into()]);
+            assert!(matches!(args.next(), Ok(Some(Arg::Option(_)))));
+            parse_all(&mut args).ok()
+        };
+        assert_eq!(parsed("a,:9,[::1]:2").as_deref(), Some("a:8001,127.0.0.1:9,[::1]:2"));
+        assert_eq!(parsed("a,"), None);
     }
 
     #[test]

@@ -66,6 +66,10 @@ struct Running {
 impl BaseManager {
     /// A manager for `address`, such as `"127.0.0.1:8001"` or `"hub.example.org:8001"`, where port 0 lets
     /// the system choose one. `authkey` is the secret that both sides must hold.
+    ///
+    /// A client may give several addresses, with commas between: `"hub1:8001,hub2:8001"`. They are those of hubs that
+    /// serve the same queues, as they do with `RedisStore`. It begins with any of them, and goes on with another when
+    /// that is away.
     pub fn new(address: impl Into<String>, authkey: &[u8]) -> Self {
         Self::with_key(address, AuthKey::new(authkey))
     }

@@ -183,7 +183,8 @@ impl Proxy {
             Await::Timed(_) if slice == SLICE => SILENCE,
             _ => call.bounded(SILENCE),
         };
-        let wait_on = || !call.is_over() && self.object.remote.is_alive();
+        let peer = if let Await::Open = ask.reply { line.peer() } else { None };
+        let wait_on = || !call.is_over() && self.object.remote.is_alive(peer);
         let wait_on: Option<&dyn Fn() -> bool> = match ask.reply {
             Await::Open => Some(&wait_on),
             _ => None,

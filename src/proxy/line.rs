@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::mem;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,11 @@ impl Line {
     /// Whether the server has closed the connection.
     pub(super) fn is_gone(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| is_gone(connection.stream()))
+    }
+
+    /// The server that it is connected to.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.connection.as_ref()?.peer()
     }
 
     /// Sends a request and waits for the reply for as long as `patience`, or, again and again, as long as `wait_on` says.

@@ -22,6 +22,7 @@ impl Proxy {
             calls.map(|arg| encode_request(Some(&self.token().ident), method, [&[arg], &[]], &[])).peekable();
         self.on_line(|line| {
             self.enliven(line)?;
+            let peer = line.peer();
             let (mut under_way, mut bytes, mut count, mut failure) = (VecDeque::new(), 0, 0, None);
             loop {
                 let room = |next: &[u8]| {
@@ -39,7 +40,7 @@ impl Proxy {
                     continue;
                 }
                 let Some(answered) = under_way.pop_front() else { break };
-                match line.receive(Some(&|| self.object.remote.is_alive())) {
+                match line.receive(Some(&|| self.object.remote.is_alive(peer))) {
                     Ok(Reply::Return(_)) => count += 1,
                     Ok(other) => failure = failure.or(Some(into_error(other))),
                     Err(failure) => {

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::auth::random_bytes;
 use crate::connection::{AuthKey, Connection, FrameError, HandshakeError, Stranger};
 use crate::error::Error;
 use crate::message::{Reply, encode_request};
@@ -22,21 +24,37 @@ pub(super) const CONNECT: Duration = Duration::from_secs(if cfg!(test) { 1 } els
 const NO_LIMIT: u64 = u32::MAX as u64;
 
 /// A server as its clients know it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Remote {
-    address: String,
+    /// One address, or several with commas between: of servers that are the same to their clients.
+    addresses: String,
+    /// Which of them is used, until it is not there any more.
+    current: AtomicUsize,
     key: AuthKey,
     pub(super) retry: Retry,
 }
 
 impl Remote {
-    pub(crate) fn new(address: String, key: AuthKey, retry: Retry) -> Self {
-        Self { address, key, retry }
+    pub(crate) fn new(addresses: String, key: AuthKey, retry: Retry) -> Self {
+        let mut random = [0; 1];
+        // Not all clients are to begin with the same one.
+        if addresses.contains(',') {
+            random_bytes(&mut random);
+        }
+        Self { addresses, current: AtomicUsize::new(random[0].into()), key, retry }
     }
 
     /// Where it is.
     pub(super) fn address(&self) -> &str {
-        &self.address
+        self.at(self.current.load(Ordering::Relaxed))
+    }
+
+    fn at(&self, number: usize) -> &str {
+        self.addresses.split(',').nth(number % self.count()).unwrap_or_default().trim()
+    }
+
+    fn count(&self) -> usize {
+        self.addresses.split(',').count()
     }
 
     /// Tells whoever wants to know how the connection is.
@@ -44,20 +62,41 @@ impl Remote {
         (self.retry.notify)(line);
     }
 
-    /// Makes a connection, once, for which everything together takes no longer than `patience`, but that it may take
-    /// the system longer to look a name up. Python's `multiprocessing.connection.Client`.
+    /// Makes a connection, to the first of its addresses where there is one to be had, from the current one on. For all
+    /// of them together it takes no longer than `patience`, but that it may take the system longer to look a name up.
     pub(super) fn connect(&self, patience: Duration) -> Result<Connection, Error> {
+        let (count, current) = (self.count(), self.current.load(Ordering::Relaxed));
+        let started = Instant::now();
+        let mut tried = 0;
+        loop {
+            let left = patience.saturating_sub(started.elapsed());
+            let result = self.connect_to(self.at(current + tried), left / (count - tried) as u32);
+            tried += 1;
+            match result {
+                Err(error) if may_pass(&error) && tried < count => {}
+                result => {
+                    if result.is_ok() {
+                        self.current.store(current + tried - 1, Ordering::Relaxed);
+                    }
+                    return result;
+                }
+            }
+        }
+    }
+
+    /// Makes a connection to this address, once. Python's `multiprocessing.connection.Client`.
+    fn connect_to(&self, place: &str, patience: Duration) -> Result<Connection, Error> {
         let started = Instant::now();
         let left = || patience.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
-        let unreachable = |source| Error::Connect { address: self.address.clone(), source };
+        let unreachable = |source| Error::Connect { address: place.to_owned(), source };
         let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
-        for address in self.address.to_socket_addrs().map_err(unreachable)? {
+        for address in place.to_socket_addrs().map_err(unreachable)? {
             match TcpStream::connect_timeout(&address, left()) {
                 Ok(stream) => {
                     return Stranger::new(Arc::new(stream), left())
                         .map_err(Into::into)
                         .and_then(|stranger| stranger.introduce(&self.key, NO_LIMIT))
-                        .map_err(|source| Error::Handshake { address: self.address.clone(), source });
+                        .map_err(|source| Error::Handshake { address: place.to_owned(), source });
                 }
                 Err(error) => failure = error,
             }
@@ -77,14 +116,20 @@ impl Remote {
 
     fn dispatch_within(&self, patience: Duration, method: &str, args: &[Value]) -> Result<Value, Error> {
         let connection = self.connect(patience)?;
+        let peer = connection.peer();
         // To make an object may take its time.
-        let wait_on = || method == "create" && self.is_alive();
+        let wait_on = || method == "create" && self.is_alive(peer);
         dispatch(&mut Line::over(connection), patience, &wait_on, method, args)
     }
 
-    /// Whether the server shows a sign of life. One that has no room for a connection is alive.
-    pub(super) fn is_alive(&self) -> bool {
-        match self.dispatch("dummy", &[]) {
+    /// Whether the server at the other end of a connection shows a sign of life. One that has no room for another
+    /// connection is alive.
+    pub(super) fn is_alive(&self, peer: Option<SocketAddr>) -> bool {
+        let Some(peer) = peer else { return false };
+        let asked = self
+            .connect_to(&peer.to_string(), CONNECT)
+            .and_then(|connection| dispatch(&mut Line::over(connection), CONNECT, &|| false, "dummy", &[]));
+        match asked {
             Err(Error::Connect { .. }) => false,
             Err(Error::Handshake { source: HandshakeError::Frame(FrameError::Io(error)), .. })
             | Err(Error::Lost { source: error, .. }) => !is_timeout(&error),
@@ -229,6 +274,23 @@ mod tests {
             while let Ok(Some(_)) = connection.receive() {}
         });
         (Remote::new(address, AuthKey::new(b"k"), Retry::default()), server)
+    }
+
+    #[test]
+    fn of_several_addresses_the_first_is_used_where_somebody_is_and_then_kept() {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (there, server) = server();
+        let remote =
+            Remote::new(format!("{gone}, {}", there.address()), AuthKey::new(b"k"), Retry::default());
+        remote.current.store(0, Ordering::Relaxed);
+        let connection = remote.connect(CONNECT).unwrap();
+        assert_eq!(remote.address(), there.address());
+        drop(connection);
+        server.join().unwrap();
+        // Nobody is there any more.
+        assert!(matches!(remote.connect(CONNECT), Err(Error::Connect { .. })));
+        let wrong = Remote::new(format!("{gone},nonsense"), AuthKey::new(b"k"), Retry::default());
+        assert!(matches!(wrong.connect(CONNECT), Err(Error::Connect { .. })));
     }
 
     #[test]

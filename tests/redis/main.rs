@@ -7,8 +7,12 @@
 #[path = "../cli/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the command line")]
 mod cli;
+#[path = "../common/pythons.rs"]
+#[allow(dead_code, reason = "shared with the tests of Python programs")]
+mod pythons;
 mod queue;
 mod serve;
 #[path = "../common/redis.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod server;
+mod several;
