@@ -26,8 +26,8 @@ const NO_LIMIT: u64 = u32::MAX as u64;
 /// A server as its clients know it.
 #[derive(Debug)]
 pub(crate) struct Remote {
-    /// One address, or several with commas between: of servers that are the same to their clients.
-    addresses: String,
+    /// One, or several of servers that are the same to their clients.
+    addresses: Vec<String>,
     /// Which of them is used, until it is not there any more.
     current: AtomicUsize,
     key: AuthKey,
@@ -36,9 +36,10 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(crate) fn new(addresses: String, key: AuthKey, retry: Retry) -> Self {
-        let mut random = [0; 1];
+        let addresses: Vec<String> = addresses.split(',').map(|address| address.trim().to_owned()).collect();
         // Not all clients are to begin with the same one.
-        if addresses.contains(',') {
+        let mut random = [0; 1];
+        if addresses.len() > 1 {
             random_bytes(&mut random);
         }
         Self { addresses, current: AtomicUsize::new(random[0].into()), key, retry }
@@ -50,11 +51,8 @@ impl Remote {
     }
 
     fn at(&self, number: usize) -> &str {
-        self.addresses.split(',').nth(number % self.count()).unwrap_or_default().trim()
-    }
-
-    fn count(&self) -> usize {
-        self.addresses.split(',').count()
+        // There is one at least.
+        &self.addresses[number % self.addresses.len()]
     }
 
     /// Tells whoever wants to know how the connection is.
@@ -65,7 +63,7 @@ impl Remote {
     /// Makes a connection, to the first of its addresses where there is one to be had, from the current one on. For all
     /// of them together it takes no longer than `patience`, but that it may take the system longer to look a name up.
     pub(super) fn connect(&self, patience: Duration) -> Result<Connection, Error> {
-        let (count, current) = (self.count(), self.current.load(Ordering::Relaxed));
+        let (count, current) = (self.addresses.len(), self.current.load(Ordering::Relaxed));
         let started = Instant::now();
         let mut tried = 0;
         loop {

@@ -14,12 +14,16 @@ use std::time::{Duration, Instant};
 use super::address::Address;
 use super::resp::{Replies, Reply, Strings, digits};
 use super::scripts::{END, SCRIPTS, whole};
+use crate::connection::is_gone;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// How long Redis may take for an answer that it has at hand.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// A connection that was used less than this ago is taken to be alive without a look.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// Connections that are kept though nobody uses them.
 const IDLE: usize = 64;
@@ -29,6 +33,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why Redis has not done something.
+#[cfg_attr(test, derive(Debug))]
 pub(super) enum Trouble {
     /// It cannot be reached, and was told nothing.
     Away(io::Error),
@@ -75,6 +80,15 @@ impl Trouble {
         }
     }
 
+    /// What that means for who has asked for something.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Away(_) => ": nothing was done",
+            Self::Lost(_) => ": whether this was done is not known",
+            Self::Says(_) => "",
+        }
+    }
+
     /// Whether it refuses to keep more.
     pub(super) fn is_full(&self) -> bool {
         self.saying().is_some_and(|saying| saying.0 == "OOM")
@@ -84,10 +98,10 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Away(error) => write!(f, "it cannot be reached ({error}): nothing was done"),
+            Self::Away(error) => write!(f, "it cannot be reached ({error})"),
             Self::Lost(error) => {
                 let why: &dyn fmt::Display = if is_timeout(error) { &"is it frozen?" } else { error };
-                write!(f, "it did not answer ({why}): whether this was done is not known")
+                write!(f, "it did not answer ({why})")
             }
             Self::Says(text) => {
                 f.write_str(text)?;
@@ -113,6 +127,8 @@ struct Link {
     replies: Replies,
     /// For how long its socket waits.
     patience: Duration,
+    /// When the last command was sent.
+    used: Instant,
 }
 
 /// A Redis, and connections to it.
@@ -244,6 +260,11 @@ impl Client {
         args: &Strings,
         patience: Duration,
     ) -> Result<Reply, Trouble> {
+        // Seen before anything is sent, that Redis has closed it costs nothing.
+        if link.used.elapsed() > FRESH && link.stream.as_ref().is_some_and(is_gone) {
+            link.stream = None;
+        }
+        link.used = Instant::now();
         if link.stream.is_none() {
             self.connect(link)?;
         }
@@ -301,6 +322,7 @@ impl Client {
             stream: None,
             replies: Replies::new(),
             patience: Duration::ZERO,
+            used: Instant::now(),
         })
     }
 
@@ -354,3 +376,7 @@ fn exchange(
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

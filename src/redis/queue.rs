@@ -97,7 +97,8 @@ impl Queue {
     }
 
     pub(super) fn failed(&self, trouble: &Trouble) -> Stopped {
-        let what = ["the hub keeps this queue in ", &self.client.name(), ": ", &trouble.to_string()].concat();
+        let (name, said) = (self.client.name(), trouble.to_string());
+        let what = ["the hub keeps this queue in ", &name, ": ", &said, trouble.outcome()].concat();
         Stopped::Failed(Exception::runtime_error(what))
     }
 

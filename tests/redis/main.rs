@@ -7,6 +7,7 @@
 #[path = "../cli/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the command line")]
 mod cli;
+mod faults;
 #[path = "../common/pythons.rs"]
 #[allow(dead_code, reason = "shared with the tests of Python programs")]
 mod pythons;
