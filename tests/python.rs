@@ -83,6 +83,11 @@ fn pickles_in_the_format_of_python_3_14_make_no_difference() {
 }
 
 #[test]
+fn random_graphs_of_objects_are_what_they_are_after_cpython_s_queue() {
+    run_on_hubs("shapes.py", &[]);
+}
+
+#[test]
 fn objects_pass_from_each_python_to_another() {
     let pythons = pythons::all();
     thread::scope(|scope| {
@@ -280,7 +285,7 @@ fn workers_that_are_killed_while_they_wait_take_no_item_with_them() {
 #[test]
 fn the_programs_hold_on_cpython_s_own_server() {
     if let Some(python) = pythons::all().last() {
-        for script in ["equality.py", "errors.py", "factories.py", "counter.py"] {
+        for script in ["equality.py", "shapes.py", "errors.py", "factories.py", "counter.py"] {
             let (_server, address) = cpython_hub(python);
             python.run(script, &[&address, KEY]);
         }

@@ -60,8 +60,7 @@ impl Walker {
         let first = self.references.partition_point(|r| r.at < span.start);
         match self.references.get(first) {
             Some(r) if r.at == span.start && self.only_filed(bytes, r.at, span.end) => {
-                let definition = self.memo.definitions[r.definition as usize];
-                Span { start: definition.start, end: definition.end }
+                self.memo.definitions[r.definition as usize].span()
             }
             _ => span,
         }

@@ -7,8 +7,8 @@
 //! 1. What has been written once is referred to, also where its code comes by again.
 //! 2. If a piece of code refers to an object that holds it (objects may hold themselves), then
 //!    what was written of the piece is taken back, and the larger object is written first, in the
-//!    order that its pickler chose. Only the piece is wanted of it: POP throws the object away,
-//!    and GET fetches the part.
+//!    order that its pickler chose. Only the piece is wanted of it: POP throws the object away, and
+//!    GET fetches the part. (If its pickler has not filed the part, MEMOIZE does so where it is complete.)
 //!
 //! References go backwards. So, by the second rule, each piece that is begun within another ends
 //! before the other starts: no object is ever met half written.
@@ -86,9 +86,20 @@ struct Piece {
     next: Cursors,
     /// The payload's length in bytes and memo entries when the piece was begun.
     before: (usize, usize),
-    /// The piece is written for the sake of this part of it.
-    part: Option<Span>,
+    /// The piece is written for the sake of a part of it.
+    part: Option<Part>,
 }
+
+/// What is wanted of a piece.
+#[derive(Clone, Copy)]
+struct Part {
+    span: Span,
+    /// Its number in the payload, as soon as it is complete there.
+    number: Option<u32>,
+}
+
+/// Stands in for the index of a definition where a part was filed.
+const PART: u32 = u32::MAX;
 
 /// A payload that is being written.
 struct Out<'a> {
@@ -116,8 +127,9 @@ impl Walker {
         let added = |out: &Out<'_>| (out.code.len() + out.wasted).saturating_sub(span.len());
         self.begin(&mut out, span, None);
         while let Some(piece) = out.pieces.last_mut() {
-            let edit = self.next_edit(&mut piece.next, piece.span.end);
-            let at = edit.as_ref().map_or(piece.span.end, |&(at, _)| at);
+            let stop = piece.stop();
+            let edit = self.next_edit(&mut piece.next, stop);
+            let at = edit.as_ref().map_or(stop, |&(at, _)| at);
             let copy = &bytes[piece.pos as usize..at as usize];
             piece.pos = at;
             out.code.extend_from_slice(copy);
@@ -128,6 +140,10 @@ impl Walker {
             }
         }
         self.inline.borrow_mut().spend(added(&out))?;
+        if out.written.contains(&PART) {
+            // Perhaps it is filed twice now: what was fetched and changed cannot be told from what was made.
+            return Pickled::from_code(&out.code);
+        }
         Ok(Pickled::new(out.code, out.written.len() as u32, true))
     }
 
@@ -152,23 +168,51 @@ impl Walker {
             Edit::Define(index) => {
                 debug_assert_eq!(number, None, "an object is written once");
                 piece.pos = opcode_end(out.bytes, piece.pos);
-                self.inline.borrow_mut().numbers[index as usize] = out.written.len() as u32;
-                out.written.push(index);
-                out.code.push(byte::MEMOIZE);
+                self.inline.borrow_mut().numbers[index as usize] = out.file(index);
             }
             Edit::Refer(index) => {
                 piece.pos = opcode_end(out.bytes, piece.pos);
                 if let Some(number) = number {
                     return out.get(number);
                 }
-                let Definition { start, end, .. } = self.memo.definitions[index as usize];
-                let part = out.take_back(Span { start, end });
-                self.begin(out, Span { start, end }, part);
+                let span = self.memo.definitions[index as usize].span();
+                let part = out.take_back(span);
+                self.begin(out, span, part);
             }
         }
     }
 
-    fn begin(&self, out: &mut Out<'_>, span: Span, part: Option<Span>) {
+    /// The last piece was copied up to the end of its part, or to its own.
+    fn end(&self, out: &mut Out<'_>) {
+        let part = out.pieces.last().and_then(|piece| piece.part);
+        match part {
+            None => drop(out.pieces.pop()),
+            Some(Part { number: Some(number), .. }) => {
+                out.pieces.pop();
+                out.code.push(byte::POP);
+                out.get(number);
+            }
+            Some(Part { span, number: None }) => {
+                let filed = self.definition_of(out.bytes, span).and_then(|index| self.number(out, index));
+                let number = filed.unwrap_or_else(|| out.file(PART));
+                if let Some(piece) = out.pieces.last_mut() {
+                    piece.part = Some(Part { span, number: Some(number) });
+                }
+            }
+        }
+    }
+
+    /// The index of the definition that the object at `span` has.
+    fn definition_of(&self, bytes: &[u8], span: Span) -> Option<u32> {
+        if let Some(reference) = self.last_reference(bytes, span) {
+            return Some(reference.definition);
+        }
+        let first = self.cursors(span.start, span.end).start;
+        let index = *self.inline.borrow().by_start.get(first)?;
+        (self.memo.definitions[index as usize].span() == span).then_some(index)
+    }
+
+    fn begin(&self, out: &mut Out<'_>, span: Span, part: Option<Part>) {
         out.pieces.push(Piece {
             span,
             pos: span.start,
@@ -178,18 +222,20 @@ impl Walker {
         });
     }
 
-    fn end(&self, out: &mut Out<'_>) {
-        // If the part is in the memo, the piece starts with an edit that refers to it.
-        if let Some(part) = out.pieces.pop().and_then(|piece| piece.part) {
-            out.code.push(byte::POP);
-            self.begin(out, part, None);
-        }
-    }
-
     /// The number of a definition, when the payload has it.
     fn number(&self, out: &Out<'_>, index: u32) -> Option<u32> {
         let number = self.inline.borrow().numbers[index as usize];
         (out.written.get(number as usize) == Some(&index)).then_some(number)
+    }
+}
+
+impl Piece {
+    /// Up to where it can be copied at once.
+    fn stop(&self) -> u32 {
+        match &self.part {
+            Some(Part { span, number: None }) => span.end.max(self.pos),
+            _ => self.span.end,
+        }
     }
 }
 
@@ -198,11 +244,19 @@ impl Out<'_> {
         self.code.extend_from_slice(get(&mut [0; 5], number));
     }
 
+    /// Files the object that was just made. Returns its number.
+    fn file(&mut self, index: u32) -> u32 {
+        let number = self.written.len() as u32;
+        self.written.push(index);
+        self.code.push(byte::MEMOIZE);
+        number
+    }
+
     /// Takes back the pieces that the object at `span` holds. Returns the one that is wanted.
-    fn take_back(&mut self, span: Span) -> Option<Span> {
+    fn take_back(&mut self, span: Span) -> Option<Part> {
         let mut wanted = None;
         while let Some(piece) = self.pieces.pop_if(|piece| span.holds(piece.span)) {
-            wanted = Some(piece.part.unwrap_or(piece.span));
+            wanted = Some(Part { span: piece.part.map_or(piece.span, |part| part.span), number: None });
             let (len, memos) = piece.before;
             self.wasted += self.code.len() - len;
             self.code.truncate(len);

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::error::PickleError;
+use super::parts::Span;
 use super::walk::reset;
 
 /// The most memo entries that one pickle may define (192 MiB of bookkeeping).
@@ -26,6 +27,13 @@ pub(super) struct Definition {
     /// Where its code ends. That is behind `at` for whatever is filled after it was memoized, and
     /// known only when the object has been consumed.
     pub end: u32,
+}
+
+impl Definition {
+    /// The object's code.
+    pub fn span(&self) -> Span {
+        Span { start: self.start, end: self.end }
+    }
 }
 
 /// The definitions in the order of their opcodes, and what the numbers stand for.

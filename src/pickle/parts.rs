@@ -3,7 +3,7 @@
 
 use super::error::PickleError;
 use super::opcode::{Effect, Instr, Kind, Reader, byte};
-use super::walk::Walker;
+use super::walk::{Reference, Walker};
 
 /// The code of one object: a range of bytes in the pickle that was walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,14 +81,17 @@ impl Walker {
     /// Where the object at `span` is defined: `span` itself, unless that code is (or ends as) a
     /// reference. In `q.put('put')` the item is a reference to the method name.
     pub fn resolve(&self, bytes: &[u8], span: Span) -> Span {
-        let behind = self.references.partition_point(|r| r.at < span.end);
-        match self.references[..behind].last() {
-            Some(last) if last.at >= span.start && self.only_filed(bytes, last.at, span.end) => {
-                let definition = self.memo.definitions[last.definition as usize];
-                Span { start: definition.start, end: definition.end }
-            }
-            _ => span,
+        match self.last_reference(bytes, span) {
+            Some(last) => self.memo.definitions[last.definition as usize].span(),
+            None => span,
         }
+    }
+
+    /// The reference that the code at `span` is, or ends as.
+    pub(super) fn last_reference(&self, bytes: &[u8], span: Span) -> Option<Reference> {
+        let behind = self.references.partition_point(|r| r.at < span.end);
+        let last = *self.references[..behind].last()?;
+        (last.at >= span.start && self.only_filed(bytes, last.at, span.end)).then_some(last)
     }
 
     /// Whether the opcode at `at` is the last but those that file its object or mean nothing.

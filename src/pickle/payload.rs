@@ -59,6 +59,13 @@ impl Pickled {
         walker.extract(pickle, root)
     }
 
+    /// Takes code that has no STOP, and is not in normal form.
+    pub(super) fn from_code(code: &[u8]) -> Result<Self, PickleError> {
+        let mut walker = Walker::new();
+        let root = walker.walk_code(code)?;
+        walker.extract(code, root)
+    }
+
     /// The code, without PROTO and STOP.
     pub fn as_bytes(&self) -> &[u8] {
         &self.buffer[self.before as usize..self.buffer.len() - self.behind as usize]

@@ -1,7 +1,7 @@
 //! The walker's stack: places in the code instead of objects, and notes about what lies near its bottom.
 
 use super::error::PickleError;
-use super::opcode::{Instr, Kind};
+use super::opcode::{Effect, Instr, Kind, Reader, byte};
 use super::parts::{Container, Span};
 use super::walk::Walker;
 
@@ -83,6 +83,9 @@ impl Walker {
     /// The entries from `first` on become one object, which has the code from `base` on.
     pub(super) fn take(&mut self, base: usize, first: usize, i: &Instr<'_>, kind: Kind) {
         let start = self.stack[base].start;
+        if kind == Kind::Tuple {
+            self.last_tuple = self.stack.get(first).map(|entry| (i.at as u32, entry.memo));
+        }
         let known = kind != Kind::Other && self.has_room(base, first);
         let kind = if known { kind } else { Kind::Other };
         let from = self.elements.get(base).map_or(0, Vec::len) as u32;
@@ -112,11 +115,53 @@ impl Walker {
         self.elements.get(level).is_some_and(|elements| elements.len() + count <= MAX_NOTES)
     }
 
-    /// The entry at `index`, and what is above it, becomes code of the next object.
-    pub(super) fn throw_away(&mut self, index: usize, i: &Instr<'_>) {
-        self.consume(index, i.at, None);
-        self.junk = Some(self.stack[index].start);
+    /// Throws away the entry at `index` and what is above it. Their code stays, as it may define what others refer
+    /// to, or change what is there. Picklers throw away two things:
+    ///
+    /// - The items of a tuple that they have made already, because one of them holds it; or the parts of an instance,
+    ///   likewise. This code belongs to the next object, which is a GET of the tuple.
+    /// - What a function returns that is called for what it does to an object: a state setter of `__reduce__`. This
+    ///   code belongs to the object, which is the one below.
+    #[inline(never)]
+    pub(super) fn throw_away(&mut self, index: usize, bytes: &[u8], i: &Instr<'_>) {
+        // What was thrown away just before is not part of what goes now.
+        let end = self.junk.unwrap_or(i.at as u32);
+        self.consume(index, end as usize, None);
+        let start = self.stack[index].start;
+        let for_below = self.junk.is_none() && self.changes_below(index, Span { start, end }, bytes, i.end);
+        self.junk = (!for_below).then_some(start);
         self.stack.truncate(index);
+    }
+
+    /// Whether `code`, of the entry at `index`, is a call whose first argument is the object below, or a part of it.
+    fn changes_below(&self, index: usize, code: Span, bytes: &[u8], next: usize) -> bool {
+        let Some((made, receiver)) = self.last_tuple else {
+            return false;
+        };
+        let call = code.end.saturating_sub(1);
+        if index <= self.fence()
+            || bytes.get(call as usize) != Some(&byte::REDUCE)
+            || !self.only_filed(bytes, made, call)
+        {
+            return false;
+        }
+        let below = self.stack[index - 1].start;
+        let starts_in = |definition: u32, start, end| {
+            let definition = self.memo.definitions.get(definition as usize);
+            definition.is_some_and(|definition| (start..end).contains(&definition.start))
+        };
+        // A string is changed by nobody, but it may be a part of what is made again.
+        if !starts_in(receiver, below, code.start) || self.only_filed(bytes, below, code.start) {
+            return false;
+        }
+        // The arguments of an instance that is made again are filed, and it is what is fetched next.
+        let fetched = match Reader::new(bytes, next).next() {
+            Ok(Some(i)) if matches!(i.op.effect, Effect::Get) => {
+                i.number().ok().and_then(|n| self.memo.get(n))
+            }
+            _ => None,
+        };
+        made + 1 == call || !fetched.is_some_and(|definition| starts_in(definition, code.start, code.end))
     }
 
     /// The objects from stack index `first` on are complete. Their spans become elements of the

@@ -146,12 +146,43 @@ fn items_that_hold_what_holds_them_are_written_once() {
         (&list[..], 1, &b"]\x94(K\x01h\0e"[..]),
         (mutual, 0, b"]\x94]\x94h\0aa0h\x01"),
         (tuple, 1, b"]\x94h\0\x85\x94a0h\x01"),
+        // x as in `mutual`, but its pickler has not filed it.
+        (b"]\x94]h\0aa.", 0, b"]\x94]h\0a\x94a0h\x01"),
     ] {
         let mut walker = Walker::new();
         let root = walker.walk(bytes).unwrap();
         let item = walker.elements(bytes, root).unwrap().1[index];
         assert_eq!(walker.extract(bytes, item).unwrap().as_bytes(), code);
     }
+}
+
+#[test]
+fn a_state_setter_belongs_to_its_object() {
+    // put(x, True), where x.__reduce__() is (A, (), [1], None, None, setter)
+    let old =
+        b"(Vq\np0\nVput\np1\n(cm\nA\np2\n(tRp3\ncm\nsetter\np4\ng3\n(lp5\nI1\na\x86R0I01\ntp6\n(dp7\ntp8\n.";
+    let new = b"\x80\x03(X\x01\0\0\0qq\0X\x03\0\0\0putq\x01cm\nA\nq\x02)Rq\x03cm\nsetter\nq\x04h\x03]q\x05K\x01a\x86R0\x88\x86q\x06}q\x07tq\x08.";
+    for (bytes, code) in [
+        (&old[..], &b"cm\nA\n\x94(tR\x94cm\nsetter\n\x94h\x01(l\x94I1\na\x86R0"[..]),
+        (new, b"cm\nA\n\x94)R\x94cm\nsetter\n\x94h\x01]\x94K\x01a\x86R0"),
+    ] {
+        let mut walker = Walker::new();
+        let (_, arguments) = request(&mut walker, bytes);
+        assert_eq!(walker.extract(bytes, arguments[0]).unwrap().as_bytes(), code);
+        assert_eq!(walker.decode_span(bytes, arguments[1]), Ok(Value::Bool(true)));
+    }
+}
+
+#[test]
+fn what_is_thrown_away_last_ends_before_what_was_thrown_away_first() {
+    // t = ('timeout', []); t[1].append(t); put(t, timeout=None): the keyword refers to the first item.
+    let bytes = b"\x80\x04(\x8c\x01q\x94\x8c\x03put\x94\x8c\x07timeout\x94]\x94h\x02h\x03\x86\x94a00h\x04\x85\x94}\x94h\x02Nst\x94.";
+    let mut walker = Walker::new();
+    let (parts, arguments) = request(&mut walker, bytes);
+    let keywords = walker.pairs(bytes, parts[3]).unwrap();
+    assert_eq!(walker.text(bytes, keywords[0]), Some("timeout"));
+    let code = b"\x8c\x07timeout\x94]\x94h\0h\x01\x86\x94a00h\x02";
+    assert_eq!(walker.extract(bytes, arguments[0]).unwrap().as_bytes(), code);
 }
 
 #[test]

@@ -55,9 +55,10 @@ pub struct Walker {
     pub(super) stack: Vec<Entry>,
     /// The stack indexes of the marks.
     pub(super) marks: Vec<u32>,
-    /// Where the code of entries that were thrown away starts: it belongs to the next object, as
-    /// it may define what others refer to.
+    /// Where the code of entries that were thrown away starts, if it belongs to the next object.
     pub(super) junk: Option<u32>,
+    /// Where the last tuple was made, and the definition of its first item.
+    pub(super) last_tuple: Option<(u32, u32)>,
     pub(super) memo: Memo,
     pub(super) references: Vec<Reference>,
     /// Where opcodes are that a payload leaves out: FRAME, PROTO, and what files an object for a
@@ -91,6 +92,7 @@ impl Walker {
             stack: Vec::new(),
             marks: Vec::new(),
             junk: None,
+            last_tuple: None,
             memo: Memo::default(),
             references: Vec::new(),
             skips: Vec::new(),
@@ -114,6 +116,7 @@ impl Walker {
         reset(&mut self.stack);
         reset(&mut self.marks);
         self.junk = None;
+        self.last_tuple = None;
         self.memo.clear();
         reset(&mut self.references);
         reset(&mut self.skips);
@@ -157,7 +160,7 @@ impl Walker {
                     }
                     break i.at;
                 }
-                Some(i) => self.step(&i)?,
+                Some(i) => self.step(bytes, &i)?,
                 None if stop => return Err(PickleError::NoStop { at: bytes.len() }),
                 None => break bytes.len(),
             }
@@ -173,7 +176,7 @@ impl Walker {
     }
 
     #[inline(always)]
-    fn step(&mut self, i: &Instr<'_>) -> Result<(), PickleError> {
+    fn step(&mut self, bytes: &[u8], i: &Instr<'_>) -> Result<(), PickleError> {
         if i.op.code && self.first_code.is_none() {
             self.note_code(i);
         }
@@ -210,11 +213,13 @@ impl Walker {
                 if self.marks.last() == Some(&(index as u32)) {
                     self.marks.pop();
                 }
-                self.throw_away(index, i);
+                self.throw_away(index, bytes, i);
             }
             Effect::PopMark => {
+                let junk = self.junk;
                 let mark = self.pop_mark(i)?;
-                self.throw_away(mark, i);
+                self.junk = junk;
+                self.throw_away(mark, bytes, i);
             }
             Effect::Stop => {
                 return Err(PickleError::Refused {
