@@ -4,6 +4,7 @@
 //! Without a `redis-server` on the path they are skipped, and say so. `NETQ_REQUIRE_REDIS=1` forbids that.
 #![cfg(feature = "redis")]
 
+mod chaos;
 #[path = "../cli/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the command line")]
 mod cli;
@@ -17,3 +18,5 @@ mod serve;
 #[allow(dead_code, reason = "shared with other tests")]
 mod server;
 mod several;
+#[path = "../support/mod.rs"]
+mod support;
