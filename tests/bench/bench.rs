@@ -13,7 +13,7 @@
 //! them. So the servers take turns, round by round, and a ratio is the median of the rounds' ratios.
 //!
 //! Reading order: `servers` (who is measured), `clients` and `echo` (how they are talked to), `load` and
-//! `rows` (throughput), `durable` (on disk), `pin` (on which processors), `python`, `memory`, `growth`, then `report` and `svg`.
+//! `rows` (throughput), `durable` (on disk), `shared` (several hubs), `pin` (on which processors), `python`, `memory`, `growth`, then `report` and `svg`.
 
 mod clients;
 mod durable;
@@ -26,6 +26,7 @@ mod python;
 mod report;
 mod rows;
 mod servers;
+mod shared;
 mod svg;
 
 use std::fmt::{Display, Write};
@@ -61,7 +62,7 @@ impl Options {
                     let row = arguments.next().and_then(|row| row.parse().ok());
                     options
                         .only
-                        .push(row.filter(|row| (1..=10).contains(row)).ok_or("--only needs 1 to 10")?);
+                        .push(row.filter(|row| (1..=11).contains(row)).ok_or("--only needs 1 to 11")?);
                 }
                 other => return Err(format!("no option {other}: see tests/bench/bench.rs").into()),
             }
@@ -127,6 +128,12 @@ fn run(options: &Options) -> Result<()> {
     if options.wants(10) && cfg!(feature = "journal") {
         let table = durable::measure(options.alone, rounds.div_ceil(3), 2 * slice)?;
         section(&mut report, "Puts that are on disk before they are answered", table)?;
+    }
+    if options.wants(11) && !options.alone && cfg!(feature = "redis") {
+        match shared::measure(rounds.div_ceil(3), 2 * slice) {
+            Ok(table) => section(&mut report, "Several hubs on one Redis", table)?,
+            Err(error) => eprintln!("row 11: skipped ({error})"),
+        }
     }
     let growth = if options.wants(9) { grow(options, &servers, &pin, &mut report)? } else { Vec::new() };
 

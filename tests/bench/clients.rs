@@ -4,6 +4,10 @@
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use netq::{BaseManager, QueueProxy, Value};
 
@@ -27,14 +31,22 @@ pub trait Client: Send {
 }
 
 /// netq's own client, for netq's hub and for CPython's.
-pub struct Manager(QueueProxy);
+pub struct Manager {
+    queue: QueueProxy,
+    /// Whether each item is reported done.
+    reports: bool,
+}
 
 impl Manager {
     pub fn connect(address: SocketAddr) -> Result<Self> {
-        let queue = BaseManager::new(address.to_string(), KEY.as_bytes()).queue("get_task_queue")?;
+        Self::connect_to(address, "get_task_queue", false)
+    }
+
+    pub fn connect_to(address: SocketAddr, queue: &str, reports: bool) -> Result<Self> {
+        let queue = BaseManager::new(address.to_string(), KEY.as_bytes()).queue(queue)?;
         // The first call makes the connection.
         queue.qsize()?;
-        Ok(Self(queue))
+        Ok(Self { queue, reports })
     }
 }
 
@@ -47,20 +59,28 @@ fn text(item: Value) -> Result<String> {
 
 impl Client for Manager {
     fn put(&mut self, item: String) -> Result<()> {
-        Ok(self.0.put(item)?)
+        Ok(self.queue.put(item)?)
     }
 
     fn get(&mut self) -> Result<String> {
-        text(self.0.get()?)
+        let item = self.queue.get()?;
+        if self.reports {
+            self.queue.task_done()?;
+        }
+        text(item)
     }
 
     fn put_many(&mut self, items: Vec<String>) -> Result<()> {
-        self.0.put_many(&mut items.into_iter().map(Value::Str).collect(), None)?;
+        self.queue.put_many(&mut items.into_iter().map(Value::Str).collect(), None)?;
         Ok(())
     }
 
     fn get_many(&mut self, count: usize) -> Result<Vec<String>> {
-        self.0.get_many(count, None)?.into_iter().map(text).collect()
+        let items = self.queue.get_many(count, None)?;
+        if self.reports {
+            self.queue.task_done_many(items.len())?;
+        }
+        items.into_iter().map(text).collect()
     }
 }
 
@@ -145,6 +165,109 @@ impl Client for Redis {
     fn get_many(&mut self, count: usize) -> Result<Vec<String>> {
         self.0.send(&b"*2\r\n$4\r\nLPOP\r\n$1\r\nq\r\n".repeat(count))?;
         (0..count).map(|_| self.bulk()).collect()
+    }
+}
+
+/// As [`Redis`], but what was got is kept in a list of the worker's own until it is done, and a cleaner gives back what
+/// is in the list of one that was not heard of: the best known way to lose nothing.
+pub struct Careful {
+    redis: Redis,
+    worker: usize,
+    alive: Instant,
+}
+
+/// How long a worker is taken to be alive.
+const ALIVE: Duration = Duration::from_secs(15);
+
+impl Careful {
+    pub fn connect(address: SocketAddr, worker: usize) -> Result<Self> {
+        let mut careful = Self { redis: Redis::connect(address)?, worker, alive: Instant::now() };
+        careful.redis.0.send(&words(&["SADD", "workers", &worker.to_string()]))?;
+        careful.redis.0.line(":")?;
+        careful.is_alive()?;
+        Ok(careful)
+    }
+
+    fn is_alive(&mut self) -> Result<()> {
+        self.alive = Instant::now();
+        let (key, seconds) = (format!("alive{}", self.worker), ALIVE.as_secs().to_string());
+        self.redis.0.send(&words(&["SET", &key, "1", "EX", &seconds]))?;
+        self.redis.0.line("+OK").map(drop)
+    }
+
+    /// Looks after the workers once a second, until it is told to stop.
+    pub fn clean(address: SocketAddr, stop: Arc<AtomicBool>) -> Result<JoinHandle<Result<()>>> {
+        let mut redis = Redis::connect(address)?;
+        Ok(std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                redis.0.send(&words(&["SMEMBERS", "workers"]))?;
+                let count: usize = redis.0.line("*")?.parse()?;
+                let workers = (0..count).map(|_| redis.bulk()).collect::<Result<Vec<_>>>()?;
+                for worker in workers {
+                    redis.0.send(&words(&["EXISTS", &format!("alive{worker}")]))?;
+                    while redis.0.line(":")? == "0" {
+                        redis.0.send(&words(&[
+                            "LMOVE",
+                            &format!("work{worker}"),
+                            "careful",
+                            "RIGHT",
+                            "RIGHT",
+                        ]))?;
+                        if redis.0.line("$")? == "-1" {
+                            break;
+                        }
+                        redis.0.line("")?;
+                        redis.0.send(&words(&["EXISTS", &format!("alive{worker}")]))?;
+                    }
+                }
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            Ok(())
+        }))
+    }
+}
+
+/// A command.
+fn words(words: &[&str]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        out.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+    out
+}
+
+impl Client for Careful {
+    fn put(&mut self, item: String) -> Result<()> {
+        self.redis.0.send(&words(&["LPUSH", "careful", &item]))?;
+        self.redis.0.line(":").map(drop)
+    }
+
+    fn get(&mut self) -> Result<String> {
+        if self.alive.elapsed() > ALIVE / 3 {
+            self.is_alive()?;
+        }
+        let mine = format!("work{}", self.worker);
+        self.redis.0.send(&words(&["BLMOVE", "careful", &mine, "RIGHT", "LEFT", "0"]))?;
+        let item = self.redis.bulk()?;
+        self.redis.0.send(&words(&["LREM", &mine, "1", &item]))?;
+        self.redis.0.line(":1")?;
+        Ok(item)
+    }
+
+    fn put_many(&mut self, items: Vec<String>) -> Result<()> {
+        let requests: Vec<u8> = items.iter().flat_map(|item| words(&["LPUSH", "careful", item])).collect();
+        self.redis.0.send(&requests)?;
+        items.iter().try_for_each(|_| self.redis.0.line(":").map(drop))
+    }
+
+    fn get_many(&mut self, count: usize) -> Result<Vec<String>> {
+        let mine = format!("work{}", self.worker);
+        self.redis.0.send(&words(&["LMOVE", "careful", &mine, "RIGHT", "LEFT"]).repeat(count))?;
+        let items = (0..count).map(|_| self.redis.bulk()).collect::<Result<Vec<_>>>()?;
+        let requests: Vec<u8> = items.iter().flat_map(|item| words(&["LREM", &mine, "1", item])).collect();
+        self.redis.0.send(&requests)?;
+        items.iter().try_for_each(|_| self.redis.0.line(":").map(drop))?;
+        Ok(items)
     }
 }
 

@@ -42,7 +42,11 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(server: &Server, load: Load) -> Result<Self> {
-        let clients = (0..load.connections).map(|_| server.client(load.size)).collect::<Result<_>>()?;
+        Self::of(load, (0..load.connections).map(|_| server.client(load.size)).collect::<Result<_>>()?)
+    }
+
+    /// The same with these connections.
+    pub fn of(load: Load, clients: Vec<Box<dyn Client>>) -> Result<Self> {
         let mut rig = Self { load, clients, rate: 0.0 };
         // Warm up, with so few items that the slowest server is soon done.
         rig.run(load.connections.max(load.batch))?;

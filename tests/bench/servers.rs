@@ -121,6 +121,15 @@ impl Server {
         Self::installed("Redis, always", "redis-server", Kind::Redis, folder, arguments)
     }
 
+    /// Redis as hubs should have it.
+    pub fn redis_appendonly(folder: &Path) -> Result<Self> {
+        let arguments = |port: &str| {
+            let fixed = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--port", port];
+            fixed.map(str::to_owned).to_vec()
+        };
+        Self::installed("Redis, appendonly", "redis-server", Kind::Redis, folder, arguments)
+    }
+
     /// beanstalkd that has each job on disk before it answers.
     pub fn beanstalkd_always(folder: &Path) -> Result<Self> {
         let arguments = |port: &str| {
