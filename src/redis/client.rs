@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::address::Address;
+use super::pipe::Pipe;
 use super::resp::{Replies, Reply, Strings, digits};
 use super::scripts::{END, SCRIPTS, whole};
 use crate::connection::is_gone;
@@ -20,10 +22,16 @@ use crate::connection::is_gone;
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// How long Redis may take for an answer that it has at hand.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
 
 /// A connection that was used less than this ago is taken to be alive without a look.
 const FRESH: Duration = Duration::from_millis(100);
+
+/// Connections for the commands of all threads.
+const PIPES: usize = 2;
+
+/// A command of so many bytes has a connection for itself.
+const LARGE: usize = 16 * 1024;
 
 /// Connections that are kept though nobody uses them.
 const IDLE: usize = 64;
@@ -70,6 +78,16 @@ impl Trouble {
         // What goes wrong in a script is the script's error, which says where, and only then what.
         let Self::Says(text) = self else { return None };
         SAYINGS.iter().find(|(word, ..)| text.split([' ', '-', ':']).any(|part| part == *word))
+    }
+
+    /// The same once more.
+    pub(super) fn again(&self) -> Self {
+        let copy = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+        match self {
+            Self::Away(error) => Self::Away(copy(error)),
+            Self::Lost(error) => Self::Lost(copy(error)),
+            Self::Says(text) => Self::Says(text.clone()),
+        }
     }
 
     /// Whether it may be over in a moment.
@@ -119,16 +137,27 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// A connection, or the place of one.
-struct Link {
+pub(super) struct Link {
     /// Its part of the name by which its calls are known.
     slot: u32,
     calls: u64,
-    stream: Option<TcpStream>,
-    replies: Replies,
+    pub stream: Option<TcpStream>,
+    pub replies: Replies,
     /// For how long its socket waits.
     patience: Duration,
     /// When the last command was sent.
     used: Instant,
+}
+
+impl Link {
+    /// Sets for how long the socket waits.
+    fn wait_for(&mut self, patience: Duration) -> io::Result<()> {
+        let Some(stream) = self.stream.as_ref().filter(|_| self.patience != patience) else { return Ok(()) };
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        self.patience = patience;
+        Ok(())
+    }
 }
 
 /// A Redis, and connections to it.
@@ -139,13 +168,15 @@ pub(super) struct Client {
     /// The places that nobody uses, of which the first have no connection any more.
     links: Mutex<Vec<Link>>,
     slots: AtomicU32,
+    pipes: [Pipe; PIPES],
     /// By which the scripts are called, as Redis said.
     hashes: Mutex<Vec<String>>,
 }
 
 impl Client {
     pub(super) fn new(address: Address, hub: String) -> Self {
-        Self { address, hub, links: Mutex::default(), slots: AtomicU32::new(0), hashes: Mutex::default() }
+        let (links, slots, pipes) = (Mutex::default(), AtomicU32::new(0), Default::default());
+        Self { address, hub, links, slots, pipes, hashes: Mutex::default() }
     }
 
     pub(super) fn hub(&self) -> &str {
@@ -206,8 +237,14 @@ impl Client {
         }
         let hash = lock(&self.hashes).get(script).cloned().unwrap_or_default();
         let (begun, mut pause, mut lost) = (Instant::now(), Duration::ZERO, false);
+        // The first time with those of others, unless it would keep them waiting.
+        let mut piped = args.len() < LARGE;
         let result = loop {
-            let mut reply = self.ask(&mut link, [b"EVALSHA", hash.as_bytes()], &step, args, ANSWER);
+            let words = [&b"EVALSHA"[..], hash.as_bytes()];
+            let mut reply = match mem::take(&mut piped) {
+                true => self.pipe().call(self, whole_command(words, &step, args)),
+                false => self.ask(&mut link, words, &step, args, ANSWER),
+            };
             // Redis forgets scripts when it is started again.
             if matches!(&reply, Err(Trouble::Says(text)) if text.starts_with("NOSCRIPT")) {
                 reply = self.ask(&mut link, [b"EVAL", &whole(script)], &step, args, ANSWER);
@@ -226,6 +263,12 @@ impl Client {
         };
         self.keep(link);
         result
+    }
+
+    /// The one that is not busy, if there is one.
+    fn pipe(&self) -> &Pipe {
+        let free = self.pipes.iter().find(|pipe| !pipe.is_led());
+        free.unwrap_or(&self.pipes[self.slots.load(Ordering::Relaxed) as usize % PIPES])
     }
 
     /// Waits until a bell is rung, or for so long.
@@ -260,6 +303,12 @@ impl Client {
         args: &Strings,
         patience: Duration,
     ) -> Result<Reply, Trouble> {
+        self.enliven(link)?;
+        exchange(link, words, step, args, patience)
+    }
+
+    /// Makes sure of a connection, whose socket waits for an answer as long as it takes to be at hand.
+    pub(super) fn enliven(&self, link: &mut Link) -> Result<(), Trouble> {
         // Seen before anything is sent, that Redis has closed it costs nothing.
         if link.used.elapsed() > FRESH && link.stream.as_ref().is_some_and(is_gone) {
             link.stream = None;
@@ -268,7 +317,7 @@ impl Client {
         if link.stream.is_none() {
             self.connect(link)?;
         }
-        exchange(link, words, step, args, patience)
+        link.wait_for(ANSWER).map_err(Trouble::Away)
     }
 
     fn connect(&self, link: &mut Link) -> Result<(), Trouble> {
@@ -315,7 +364,7 @@ impl Client {
     }
 
     /// A connection for a call, or only the place of one.
-    fn link(&self) -> Link {
+    pub(super) fn link(&self) -> Link {
         lock(&self.links).pop().unwrap_or_else(|| Link {
             slot: self.slots.fetch_add(1, Ordering::Relaxed),
             calls: 0,
@@ -337,7 +386,21 @@ impl Client {
     }
 }
 
-/// Sends the command that is these words, of which the second may be missing, and what follows them; waits for the answer.
+/// The command that is these words, of which the second may be missing, and what follows them.
+fn head(words: [&[u8]; 2], step: &Strings) -> Strings {
+    let mut head = Strings::default();
+    words.iter().filter(|word| !word.is_empty()).for_each(|word| head.add(word));
+    head.append(step);
+    head
+}
+
+fn whole_command(words: [&[u8]; 2], step: &Strings, args: &Strings) -> Vec<u8> {
+    let mut head = head(words, step);
+    head.append(args);
+    head.command()
+}
+
+/// Sends a command and waits for the answer.
 fn exchange(
     link: &mut Link,
     words: [&[u8]; 2],
@@ -345,27 +408,11 @@ fn exchange(
     args: &Strings,
     patience: Duration,
 ) -> Result<Reply, Trouble> {
-    let Link { stream: Some(stream), replies, patience: known, .. } = link else {
-        return Err(Trouble::Away(ErrorKind::NotConnected.into()));
-    };
-    let mut head = Strings::default();
-    head.add(words[0]);
-    if !words[1].is_empty() {
-        head.add(words[1]);
-    }
-    head.append(step);
-    let mut talk = || -> io::Result<Reply> {
-        if *known != patience {
-            stream.set_read_timeout(Some(patience))?;
-            stream.set_write_timeout(Some(patience))?;
-            *known = patience;
-        }
-        args.write(&head, stream)?;
-        replies.next(stream, patience)
-    };
-    match talk() {
-        Ok(Reply::Error(text)) => Err(Trouble::Says(text)),
-        Ok(reply) => Ok(reply),
+    link.wait_for(patience).map_err(Trouble::Away)?;
+    let Some(stream) = &link.stream else { return Err(Trouble::Away(ErrorKind::NotConnected.into())) };
+    let sent = args.write(&head(words, step), stream);
+    match sent.and_then(|()| link.replies.next(stream, patience)) {
+        Ok(reply) => reply.checked(),
         Err(error) => {
             link.stream = None;
             Err(Trouble::Lost(error))

@@ -5,7 +5,7 @@
 //! again on a new connection when one breaks, by the same number, and the script knows what it has done. Nobody polls:
 //! who waits listens to a bell that scripts ring. What is in which key is in `keys.md`.
 //!
-//! Reading order: `address`, `resp` (the protocol), `client` (connections, calls), `scripts` and the Lua files, `clients`
+//! Reading order: `address`, `resp` (the protocol), `client` (connections, calls), `pipe`, `scripts` and the Lua files, `clients`
 //! (what this hub's clients have), `bell` (waiting), `queue` (what is said of one), `served` (its methods), `handed` (what
 //! goes out with a reply), `store`.
 
@@ -15,6 +15,7 @@ mod client;
 mod clients;
 mod error;
 mod handed;
+mod pipe;
 mod queue;
 mod resp;
 mod scripts;

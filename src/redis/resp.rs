@@ -7,6 +7,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use super::client::Trouble;
+
 /// The longest line that is not a string with a length: numbers, and what went wrong.
 const LINE: usize = 64 * 1024;
 
@@ -39,6 +41,14 @@ impl Reply {
             Self::Int(number) => Some(*number),
             Self::Text(text) => std::str::from_utf8(text).ok()?.parse().ok(),
             _ => None,
+        }
+    }
+
+    /// What went wrong, as an error.
+    pub(super) fn checked(self) -> Result<Self, Trouble> {
+        match self {
+            Self::Error(text) => Err(Trouble::Says(text)),
+            reply => Ok(reply),
         }
     }
 
@@ -80,6 +90,19 @@ impl Strings {
         let mut text = Vec::with_capacity(20);
         digits(&mut text, number);
         self.add(&text);
+    }
+
+    /// How many bytes it takes.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The command that they are.
+    pub(super) fn command(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(16 + self.bytes.len());
+        length(&mut out, b'*', self.count);
+        out.extend_from_slice(&self.bytes);
+        out
     }
 
     /// Writes them as a command, behind those of `head`.

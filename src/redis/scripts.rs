@@ -1,7 +1,8 @@
 //! The scripts: each is a file beside this one, and is sent without its comments.
 
-/// What all of them begin with.
+/// What all of them begin with, and, but for the first, go on with.
 const COMMON: &[u8] = script!("common.lua");
+const ITEMS: &[u8] = script!("items.lua");
 
 /// All scripts.
 pub(super) const SCRIPTS: [&[u8]; 6] = [
@@ -23,7 +24,7 @@ pub(super) const TICK: usize = 5;
 
 /// A script as Redis gets it.
 pub(super) fn whole(script: usize) -> Vec<u8> {
-    [COMMON, SCRIPTS[script]].concat()
+    [COMMON, if script == PUT { &[] } else { ITEMS }, SCRIPTS[script]].concat()
 }
 
 /// A file without lines of comments and without what its lines begin with, for a small binary.

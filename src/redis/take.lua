@@ -1,97 +1,113 @@
 -- Takes items for a client.
 --
--- ARGV: who takes, the number of this step; `l` if the items are lent and `p` if the client has them for good once it
--- has read them; the client; how many at most; how many bytes at most, of which the first may have more; whether the
--- caller waits; pairs of item and delivery that clients of plain queues have read.
+-- ARGV: the hub's name for this call, the number of this step; `l` if the items are lent and `p` if the client has them for
+-- good once it has read them; the client; how many at most; how many bytes at most, of which the first may have more;
+-- whether the caller waits; pairs of item and delivery that clients of plain queues have read.
 -- Returns the number of the first delivery (those of the others follow it) and then of each item its number and its
 -- payload; or, if there is none, in how many milliseconds one is due (-1: none is); or `shut`.
 --
 -- No write that comes first is one that Redis refuses when it is full: what is taken makes room.
 local who, step, kind, client = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local max, bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
-gone(still_out(ARGV, 8))
-local known, took = last(who)
+if #ARGV > 7 then gone(still_out(ARGV, 8)) end
+local head, deliveries, lease, phase, putters, latest =
+    unpack(call('HMGET', n, 'head', 'deliveries', 'lease', 'phase', 'putters', 's:' .. who))
+local known = tonumber((latest or ''):match('^%d+'))
+if known and known > step then return -1 end
 if known == step then
-    -- Its answer was lost: what it took is out still, and the same again.
-    local first, parts, answer = tonumber(took:match('^%d+')), {}, {}
-    for item in took:match('^%d+(.*)$'):gmatch('%d+') do
+    -- Its answer was lost. What it took is the same again, unless some of it has gone to somebody else meanwhile.
+    local first, parts = latest:match('^%d+ (%d+)'), {}
+    for item in latest:match('^%d+ %d+(.*)$'):gmatch('%d+') do
         parts[#parts + 1] = item
         parts[#parts + 1] = string.format('%d', first + (#parts - 1) / 2)
     end
-    local out = still_out(parts, 1)
+    local out, answer = still_out(parts, 1), {tonumber(first)}
     if #out * 2 == #parts then
-        answer[1] = first
         for _, item in ipairs(out) do
             answer[#answer + 1] = item
-            answer[#answer + 1] = call('HGET', q .. 'body', item)
+            answer[#answer + 1] = call('HGET', body, item)
         end
         return answer
     end
-    -- Some of it has gone to somebody else meanwhile.
     for _, item in ipairs(out) do put_back(item) end
-elseif known and known > step then
-    return -1
 end
 expire()
-local head, deliveries, lease, phase = unpack(call('HMGET', q .. 'n', 'head', 'deliveries', 'lease', 'phase'))
 head, deliveries = tonumber(head or 0), tonumber(deliveries or 0)
 local answer, items, fresh, size = {deliveries}, {}, {}, 0
-local back = call('ZCARD', q .. 'back')
-while #items < max do
-    local item, body
-    if back > 0 then
-        item = call('ZPOPMIN', q .. 'back')[1]
-        body = call('HGET', q .. 'body', item)
-    else
-        body = call('LPOP', q .. 'wait')
-        if not body then break end
-    end
-    size = size + #body
-    if #items > 0 and size > bytes then
-        if item then call('ZADD', q .. 'back', item, item) else call('LPUSH', q .. 'wait', body) end
-        break
-    end
-    if item then
-        back = back - 1
-    else
-        head = head + 1
-        item = string.format('%d', head)
-        fresh[#fresh + 1] = item
-        fresh[#fresh + 1] = body
-    end
+
+local function add(item, payload)
+    size = size + #payload
     items[#items + 1] = item
     answer[#answer + 1] = item
-    answer[#answer + 1] = body
+    answer[#answer + 1] = payload
+end
+
+-- First what has come back.
+for _ = 1, math.min(call('ZCARD', q .. 'back'), max) do
+    local item = call('ZRANGE', q .. 'back', 0, 0)[1]
+    local payload = call('HGET', body, item)
+    if #items > 0 and size + #payload > bytes then
+        max = #items
+        break
+    end
+    call('ZREM', q .. 'back', item)
+    -- A plain get forgets what has become of it.
+    if kind == 'p' and special then call('HDEL', q .. 'tries', item) end
+    add(item, payload)
+end
+-- Then what was never taken: one, and by its size as many as are likely to be few enough.
+while #items < max do
+    local average = size / math.max(1, #items)
+    local likely = #items == 0 and 1 or math.floor((bytes - size) / math.max(average, 1))
+    if likely < 1 then break end
+    local payloads = call('LPOP', q .. 'wait', math.min(likely, max - #items, 256))
+    if not payloads then break end
+    for i, payload in ipairs(payloads) do
+        if #items > 0 and size + #payload > bytes then
+            for back = #payloads, i, -1 do call('LPUSH', q .. 'wait', payloads[back]) end
+            max = #items
+            break
+        end
+        head = head + 1
+        local item = string.format('%d', head)
+        fresh[#fresh + 1] = item
+        fresh[#fresh + 1] = payload
+        add(item, payload)
+    end
 end
 if #items == 0 then
     if phase == 'closed' then return 'shut' end
     -- What is lent may come back, and then somebody must be there for it.
-    if phase and call('EXISTS', q .. 'rest') == 0 and not table.concat(call('HVALS', q .. 'owner')):find('l', 1, true) then
+    if phase and call('EXISTS', q .. 'rest') == 0 and not table.concat(call('HVALS', owner)):find('l', 1, true) then
         return 'shut'
     end
     if ARGV[7] == '1' then attend('getters') end
     local due = -1
     for _, key in ipairs({'lease', 'rest'}) do
-        local next = call('ZRANGE', q .. key, 0, 0, 'WITHSCORES')[2]
-        if next then due = math.max(1, math.min(tonumber(next) - now, due < 0 and math.huge or due)) end
+        local next = special and call('ZRANGE', q .. key, 0, 0, 'WITHSCORES')[2]
+        if next then due = math.max(1, math.min(tonumber(next) - now(), due < 0 and math.huge or due)) end
     end
     return due
 end
-if #fresh > 0 then
-    -- A thousand of them are as much as Lua passes on.
-    call('HSET', q .. 'body', unpack(fresh))
-end
-local owners, leases = {}, {}
-local batch = string.format('%s %d', client, deliveries)
+-- A thousand items, in pairs, are as much as Lua passes on.
+if #fresh > 0 then call('HSET', body, unpack(fresh)) end
+local owners = {}
+local batch = string.format(' %s %d', client, deliveries)
 for i, item in ipairs(items) do
     owners[2 * i - 1] = item
-    owners[2 * i] = string.format('%s %d %s', kind, deliveries + i - 1, batch)
-    leases[2 * i - 1] = now + tonumber(lease or 0)
-    leases[2 * i] = item
+    owners[2 * i] = string.format('%s %d', kind, deliveries + i - 1) .. batch
 end
-call('HSET', q .. 'owner', unpack(owners))
-if kind == 'l' and tonumber(lease or 0) > 0 then call('ZADD', q .. 'lease', unpack(leases)) end
-call('HSET', q .. 'n', 'head', string.format('%d', head), 'deliveries', string.format('%d', deliveries + #items))
-call('SET', q .. 'once:' .. who, string.format('%d %d %s', step, deliveries, table.concat(items, ' ')), 'EX', 300)
-ring(q, 'putters', #items)
+call('HSET', owner, unpack(owners))
+lease = tonumber(lease or 0)
+if kind == 'l' and lease > 0 then
+    local leases, due = {}, now() + lease
+    for i, item in ipairs(items) do
+        leases[2 * i - 1] = due
+        leases[2 * i] = item
+    end
+    call('ZADD', q .. 'lease', unpack(leases))
+end
+call('HSET', n, 'head', string.format('%d', head), 'deliveries', string.format('%d', deliveries + #items),
+    's:' .. who, string.format('%d %d ', step, deliveries) .. table.concat(items, ' '))
+ring(q, 'putters', putters, #items)
 return answer
