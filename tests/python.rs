@@ -253,6 +253,35 @@ fn a_rust_program_passes_on_what_it_reads_and_what_it_cannot_read() {
     });
 }
 
+#[cfg(feature = "objects")]
+#[test]
+fn objects_of_well_known_classes_have_the_text_that_python_gives_them() {
+    with_each(|python| {
+        let hub = hub::start(KEY.as_bytes());
+        python.run("texts.py", &[hub.address(), KEY]);
+        let tasks = hub.queue("get_task_queue").unwrap();
+        let mut count = 0;
+        loop {
+            let text = match tasks.try_get().unwrap() {
+                Value::None => break,
+                Value::Str(text) => Some(text.into_bytes()),
+                Value::Bytes(data) => Some(data),
+                Value::Opaque(object) => {
+                    let text = || object.to_text().map(String::into_bytes);
+                    object.text_bytes().or_else(|| object.bytearray()).or_else(text)
+                }
+                other => panic!("{other}"),
+            };
+            let expected = String::try_from(tasks.try_get().unwrap()).unwrap();
+            let expected: Vec<u8> = expected.chars().map(|c| u8::try_from(c).unwrap()).collect();
+            let what = tasks.try_get().unwrap();
+            assert_eq!(text.as_deref(), Some(&expected[..]), "{} {what}", expected.escape_ascii());
+            count += 1;
+        }
+        assert!(count > 3000, "{count}");
+    });
+}
+
 #[test]
 fn workers_that_are_killed_while_they_wait_take_no_item_with_them() {
     with_each(|python| {

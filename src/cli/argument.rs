@@ -6,18 +6,14 @@ use std::path::PathBuf;
 
 use netq::{Pickled, Value};
 
-/// The item as a word: a text, bytes or a path as they are, other plain data as a Python literal. `None` for what is
-/// none of these: a command that got the name of its type instead would do something, but not what was meant.
+/// The item as a word: a text, bytes or a path as they are, a time, a decimal and the like as its text, other plain data
+/// as a Python literal. `None` for what is none of these: a command that got the name of its type instead would do
+/// something, but not what was meant.
 pub fn word(item: &Value) -> Option<OsString> {
-    match item {
-        Value::Opaque(object) => match object.text_bytes() {
-            Some(bytes) => raw(bytes.into()),
-            None => path(object),
-        },
-        _ => match bytes(item) {
-            Some(bytes) => raw(bytes),
-            None => Some(item.to_string().into()),
-        },
+    match (bytes(item), item) {
+        (Some(bytes), _) => raw(bytes),
+        (None, Value::Opaque(object)) => path(object).or_else(|| known(object)),
+        _ => Some(item.to_string().into()),
     }
 }
 
@@ -26,9 +22,43 @@ pub fn bytes(item: &Value) -> Option<Cow<'_, [u8]>> {
     match item {
         Value::Str(text) => Some(text.as_bytes().into()),
         Value::Bytes(bytes) => Some(bytes.into()),
-        Value::Opaque(object) => object.text_bytes().map(Cow::from),
+        Value::Opaque(object) => object.text_bytes().or_else(|| bytearray(object)).map(Cow::from),
         _ => None,
     }
+}
+
+/// The item as a line for people or scripts, where it is more than a Python literal: a text as it is, and a word when it
+/// is an object that has one. Bytes are better read as a literal.
+pub fn line(item: &Value) -> Option<Cow<'_, [u8]>> {
+    match item {
+        Value::Str(_) => bytes(item),
+        Value::Opaque(object) => match bytearray(object) {
+            Some(data) => Some(Value::Bytes(data).to_string().into_bytes().into()),
+            None => Some(word(item)?.into_encoded_bytes().into()),
+        },
+        _ => None,
+    }
+}
+
+/// The text of a well-known object.
+#[cfg(feature = "objects")]
+fn known(object: &Pickled) -> Option<OsString> {
+    object.to_text().map(Into::into)
+}
+
+#[cfg(feature = "objects")]
+fn bytearray(object: &Pickled) -> Option<Vec<u8>> {
+    object.bytearray()
+}
+
+#[cfg(not(feature = "objects"))]
+fn known(_: &Pickled) -> Option<OsString> {
+    None
+}
+
+#[cfg(not(feature = "objects"))]
+fn bytearray(_: &Pickled) -> Option<Vec<u8>> {
+    None
 }
 
 /// A `pathlib` path, which pickles as its class and its parts.

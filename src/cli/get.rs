@@ -197,8 +197,9 @@ fn print(mut loans: Vec<Loan>, get: &Get, tasks: &mut Lender, stdout: &mut Stdou
 
 fn append(text: &mut Vec<u8>, item: &Value, form: Form, terminal: bool) {
     let bytes = match (item, form) {
-        (_, Form::Literals) | (Value::Bytes(_), Form::Lines) => None,
-        _ => argument::bytes(item),
+        (_, Form::Literals) => None,
+        (_, Form::Lines) => argument::line(item),
+        _ => argument::bytes(item).or_else(|| argument::line(item)),
     };
     match bytes {
         Some(bytes) => text.extend_from_slice(&out::shown(&bytes, terminal)),
@@ -241,5 +242,25 @@ mod tests {
         assert_eq!(printed(b"\xff".to_vec().into()), [&b"b'\\xff'\n"[..], b"b'\\xff'\n", b"\xff\0"]);
         let name = netq::Pickled::from_pickle(b"\x8c\x06caf\xed\xb3\xa9.").unwrap();
         assert_eq!(printed(Value::Opaque(name))[0], b"caf\xe9\n");
+        let path = netq::Pickled::from_pickle(b"cpathlib\nPosixPath\nX\x04\0\0\0/tmp\x85R.").unwrap();
+        assert_eq!(printed(Value::Opaque(path)), [&b"/tmp\n"[..], b"<pathlib.PosixPath>\n", b"/tmp\0"]);
+    }
+
+    #[cfg(feature = "objects")]
+    #[test]
+    fn times_are_printed_as_text_and_a_bytearray_as_bytes() {
+        let printed = |pickle: &[u8]| {
+            let item = Value::Opaque(netq::Pickled::from_pickle(pickle).unwrap());
+            [Form::Lines, Form::Raw(b"")].map(|form| {
+                let mut text = Vec::new();
+                append(&mut text, &item, form, false);
+                text
+            })
+        };
+        assert_eq!(
+            printed(b"cdatetime\ndate\nC\x04\x07\xe8\x02\x1d\x85R."),
+            [&b"2024-02-29\n"[..], b"2024-02-29"]
+        );
+        assert_eq!(printed(b"cbuiltins\nbytearray\nC\x02a\xff\x85R."), [&b"b'a\\xff'\n"[..], b"a\xff"]);
     }
 }

@@ -323,6 +323,19 @@ mod tests {
             assert_eq!(echoed(opaque(b"\x8c\x0epathlib._local\x8c\tPosixPath\x93)R.")), b".");
         }
 
+        #[cfg(feature = "objects")]
+        #[test]
+        fn well_known_objects_are_words() {
+            let echoed = |pickle: &[u8]| {
+                let item = Value::Opaque(netq::Pickled::from_pickle(pickle).unwrap());
+                program(&["printf", "%s"]).run(&item).unwrap().stdout
+            };
+            assert_eq!(echoed(b"cdecimal\nDecimal\nX\x04\0\0\x003.14\x85R."), b"3.14");
+            assert_eq!(echoed(b"cdatetime\ndate\nC\x04\x07\xe8\x02\x1d\x85R."), b"2024-02-29");
+            assert_eq!(echoed(b"cbuiltins\nbytearray\nC\x02a\xff\x85R."), b"a\xff");
+            assert_eq!(echoed(b"cbuiltins\nEllipsis\n."), b"Ellipsis");
+        }
+
         #[test]
         fn object_without_a_text_is_not_run() {
             // An instance of a class, and a str that no file name decodes to.

@@ -26,9 +26,9 @@ usage: netq work [OPTION]... NAME -- COMMAND [ARG...]
 
 Runs COMMAND for each item, with every {} in its arguments replaced by the item, or with the item as its last
 argument. No shell is involved: spaces and quotes in an item mean nothing. Then calls task_done() on the
-queue. A str, bytes and a pathlib path are passed as they are, also if they are not UTF-8, and other plain
-data as a Python literal. For an object that is none of these COMMAND is not run: that counts as a failed
-attempt, and the item goes back, or to the dead letters.
+queue. A str, bytes and a pathlib path are passed as they are, also if they are not UTF-8; times, numbers and
+the like as str() gives them; other plain data as a Python literal. For an object that is none of these
+COMMAND is not run: that counts as a failed attempt, and the item goes back, or to the dead letters.
 
 options:
   --results NAME        put a dict on the queue NAME for each item: {'task': the item, 'status': the exit

@@ -67,10 +67,7 @@ pub(super) fn atom(i: &Instr<'_>) -> Option<Value> {
         byte::INT if i.data == b"01" => Value::Bool(true),
         byte::INT if i.data == b"00" => Value::Bool(false),
         byte::INT => Value::Int(line(i)?.parse().ok()?),
-        byte::LONG => {
-            let text = line(i)?;
-            Value::from(text.strip_suffix('L').unwrap_or(text).parse::<i128>().ok()?)
-        }
+        byte::LONG => long_line(line(i)?)?,
         byte::BININT1 | byte::BININT2 => Value::Int(little_endian(i.data)),
         byte::BININT => Value::Int(i32::from_le_bytes(i.data.try_into().ok()?).into()),
         byte::LONG1 | byte::LONG4 => long(i.data),
@@ -79,7 +76,7 @@ pub(super) fn atom(i: &Instr<'_>) -> Option<Value> {
         byte::SHORT_BINUNICODE | byte::BINUNICODE | byte::BINUNICODE8 => {
             Value::Str(String::from_utf8(i.data.to_vec()).ok()?)
         }
-        byte::UNICODE => Value::Str(unescape(i.data)?),
+        byte::UNICODE => Value::Str(String::from_utf8(unescape(i.data)?).ok()?),
         byte::STRING => Value::Str(unquote(i.data)?),
         // Python 2's strings are ASCII to Python 3, unless told otherwise.
         byte::SHORT_BINSTRING | byte::BINSTRING if i.data.is_ascii() => {
@@ -98,6 +95,14 @@ fn line<'a>(i: &Instr<'a>) -> Option<&'a str> {
     Some(std::str::from_utf8(i.data).ok()?.trim_ascii())
 }
 
+/// Protocol 0's integers beyond 32 bits. (Of those beyond 128 bits nobody had need yet.)
+fn long_line(text: &str) -> Option<Value> {
+    let text = text.strip_suffix('L').unwrap_or(text);
+    let digits = text.strip_prefix('-');
+    let magnitude: u128 = digits.unwrap_or(text).parse().ok()?;
+    Some(BigInt::from_magnitude(digits.is_some(), magnitude.to_le_bytes().into()).into())
+}
+
 fn little_endian(data: &[u8]) -> i64 {
     (data.iter().rev()).fold(0, |number, &b| number << 8 | i64::from(b))
 }
@@ -112,23 +117,33 @@ fn long(data: &[u8]) -> Value {
     Value::Int(i64::from_le_bytes(bytes))
 }
 
-/// Protocol 0's text: Latin-1 with `\uXXXX` and `\UXXXXXXXX`.
-fn unescape(data: &[u8]) -> Option<String> {
-    let mut text = String::with_capacity(data.len());
+/// Protocol 0's text, which is Latin-1 with `\uXXXX` and `\UXXXXXXXX`, in UTF-8; and surrogates as if they were
+/// characters.
+pub(super) fn unescape(data: &[u8]) -> Option<Vec<u8>> {
+    let mut text = Vec::with_capacity(data.len());
     let mut rest = data;
     while let Some((&first, tail)) = rest.split_first() {
         rest = tail;
         let digits = match (first, tail.first()) {
             (b'\\', Some(b'u')) => 4,
             (b'\\', Some(b'U')) => 8,
-            _ => {
-                text.push(char::from(first));
-                continue;
-            }
+            _ => 0,
         };
-        let hex = std::str::from_utf8(tail.get(1..=digits)?).ok()?;
-        text.push(char::from_u32(u32::from_str_radix(hex, 16).ok()?)?);
-        rest = &tail[digits + 1..];
+        let mut code = u32::from(first);
+        if digits > 0 {
+            let hex = std::str::from_utf8(tail.get(1..=digits)?).ok()?;
+            code = u32::from_str_radix(hex, 16).ok()?;
+            rest = &tail[digits + 1..];
+        }
+        match char::from_u32(code) {
+            Some(c) => text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            None if code > 0xffff => return None,
+            None => text.extend([
+                0xe0 | (code >> 12) as u8,
+                0x80 | (code >> 6 & 0x3f) as u8,
+                0x80 | (code & 0x3f) as u8,
+            ]),
+        }
     }
     Some(text)
 }

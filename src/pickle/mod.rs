@@ -25,7 +25,7 @@
 //!
 //! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk`, `stack` and `parts`
 //! (spans), `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`;
-//! `literal` and `parse` (values as Python writes them); `equal` (as Python compares them; feature `objects`).
+//! `instance` and `known` (instances, and the text of some; feature `objects`); `literal` and `parse` (values as Python writes them); `equal` (as Python compares them; feature `objects`).
 
 mod bigint;
 mod convert;
@@ -38,6 +38,8 @@ mod error;
 mod extract;
 mod inline;
 mod instance;
+#[cfg(feature = "objects")]
+mod known;
 mod literal;
 mod memo;
 mod opcode;

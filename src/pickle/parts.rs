@@ -38,7 +38,6 @@ impl Span {
 pub(super) struct Container {
     pub span: Span,
     pub kind: Kind,
-    pub level: u8,
     pub from: u32,
     pub to: u32,
 }
@@ -71,11 +70,15 @@ impl Walker {
     }
 
     fn container(&self, span: Span) -> Option<(Kind, &[Span])> {
-        let index = self.containers.binary_search_by_key(&span.end, |c| c.span.end).ok()?;
-        let found = &self.containers[index];
-        let all = self.elements.get(usize::from(found.level))?;
-        let parts = all.get(found.from as usize..found.to as usize)?;
-        (found.span == span).then_some((found.kind, parts))
+        for (containers, elements) in self.containers.iter().zip(&self.elements) {
+            if let Ok(index) = containers.binary_search_by_key(&span.end, |c| c.span.end)
+                && containers[index].span == span
+            {
+                let Container { kind, from, to, .. } = containers[index];
+                return Some((kind, elements.get(from as usize..to as usize)?));
+            }
+        }
+        None
     }
 
     /// Where the object at `span` is defined: `span` itself, unless that code is (or ends as) a

@@ -190,13 +190,9 @@ impl Walker {
             if let Some(open) = self.open.get_mut(index)
                 && open.kind != Kind::Other
             {
-                self.containers.push(Container {
-                    span,
-                    kind: open.kind,
-                    level: index as u8,
-                    from: open.from,
-                    to: self.elements[index].len() as u32,
-                });
+                let to = self.elements[index].len() as u32;
+                self.containers[index].push(Container { span, kind: open.kind, from: open.from, to });
+                self.noted += 1;
                 open.kind = Kind::Other;
             }
             if let Some(level) = level {

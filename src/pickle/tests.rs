@@ -186,6 +186,16 @@ fn what_is_thrown_away_last_ends_before_what_was_thrown_away_first() {
 }
 
 #[test]
+fn an_object_is_found_that_ends_before_those_that_were_complete_sooner() {
+    // datetime.datetime(2024, 2, 29, tzinfo=datetime.timezone.utc): its class, before the parts of its arguments.
+    let bytes = b"\x80\x04\x8c\x08datetime\x94\x8c\x08datetime\x93C\n\x07\xe8\x02\x1d\0\0\0\0\0\0h\0\x8c\x08timezone\x93h\0\x8c\ttimedelta\x93K\0K\0K\0\x87R\x85R\x86R.";
+    let instance = Pickled::from_pickle(bytes).unwrap().decode_instance().unwrap();
+    assert_eq!((&*instance.module, &*instance.name), ("datetime", "datetime"));
+    let Value::Opaque(zone) = &instance.args[1] else { panic!("{:?}", instance.args) };
+    assert_eq!(zone.type_name(), "datetime.timezone");
+}
+
+#[test]
 fn arguments_decode_and_keywords_come_in_pairs() {
     // get(True, timeout=0.5, block=False)
     let bytes = b"\x80\x04\x951\0\0\0\0\0\0\0(\x8c\x01q\x94\x8c\x03get\x94\x88\x85\x94}\x94(\x8c\x07timeout\x94G?\xe0\0\0\0\0\0\0\x8c\x05block\x94\x89ut\x94.";

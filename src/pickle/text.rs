@@ -1,5 +1,6 @@
 //! Texts that are no Unicode.
 
+use super::decode::unescape;
 use super::opcode::byte;
 use super::payload::Pickled;
 use super::walk::Walker;
@@ -21,10 +22,11 @@ impl Pickled {
         let mut walker = Walker::new();
         let root = walker.walk_code(self.as_bytes()).ok()?;
         let i = walker.atom(self.as_bytes(), root)?;
-        if !matches!(i.byte, byte::SHORT_BINUNICODE | byte::BINUNICODE | byte::BINUNICODE8) {
-            return None;
+        match i.byte {
+            byte::SHORT_BINUNICODE | byte::BINUNICODE | byte::BINUNICODE8 => unescaped(i.data),
+            byte::UNICODE => unescaped(&unescape(i.data)?),
+            _ => None,
         }
-        unescaped(i.data)
     }
 }
 
@@ -66,6 +68,14 @@ mod tests {
         assert_eq!(bytes_of("\u{d7ff}é\u{e000}".as_bytes()).unwrap(), "\u{d7ff}é\u{e000}".as_bytes());
         // os.fsdecode(bytes([0x80, 0x78, 0xff]))
         assert_eq!(bytes_of(b"\xed\xb2\x80x\xed\xb3\xbf").unwrap(), b"\x80x\xff");
+    }
+
+    #[test]
+    fn protocol_0_escapes_surrogates() {
+        let name = Pickled::from_pickle(b"Vcaf\\udce9\np0\n.").unwrap();
+        assert_eq!(name.text_bytes().unwrap(), b"caf\xe9");
+        assert_eq!(Pickled::from_pickle(b"V\\ud800\n.").unwrap().text_bytes(), None);
+        assert_eq!(Pickled::from_pickle(b"V\\U00110000\n.").unwrap().text_bytes(), None);
     }
 
     #[test]

@@ -68,8 +68,10 @@ pub struct Walker {
     /// at one index there is one container at a time.
     pub(super) elements: [Vec<Span>; LEVELS],
     pub(super) open: [Open; LEVELS],
-    /// In ascending order of their ends.
-    pub(super) containers: Vec<Container>,
+    /// By their stack index, in ascending order of their ends: one that is complete later may end before others do.
+    pub(super) containers: [Vec<Container>; LEVELS],
+    /// How many containers there are.
+    pub(super) noted: usize,
     pub(super) first_code: Option<FirstCode>,
     /// The length of the pickle that was walked.
     pub(super) len: usize,
@@ -98,7 +100,8 @@ impl Walker {
             skips: Vec::new(),
             elements: Default::default(),
             open: [Open { kind: Kind::Other, from: 0 }; LEVELS],
-            containers: Vec::new(),
+            containers: Default::default(),
+            noted: 0,
             first_code: None,
             len: 0,
             is_clear: true,
@@ -121,7 +124,8 @@ impl Walker {
         reset(&mut self.references);
         reset(&mut self.skips);
         self.elements.iter_mut().for_each(reset);
-        reset(&mut self.containers);
+        self.containers.iter_mut().for_each(reset);
+        self.noted = 0;
         self.first_code = None;
         self.len = 0;
         self.inline.get_mut().clear();
@@ -180,7 +184,7 @@ impl Walker {
         if i.op.code && self.first_code.is_none() {
             self.note_code(i);
         }
-        if self.containers.len() >= MAX_NOTES {
+        if self.noted >= MAX_NOTES {
             return Err(PickleError::TooManyParts { at: i.at });
         }
         match i.op.effect {
