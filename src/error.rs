@@ -5,6 +5,7 @@ use std::io;
 
 use crate::connection::HandshakeError;
 use crate::message::Exception;
+use crate::pickle::WrongType;
 
 /// Why a call failed. `Display` says what happened and, where somebody can, what to do.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ pub enum Error {
         /// The method.
         method: String,
     },
+    /// What was got is not of the type that was expected of it.
+    WrongType(WrongType),
     /// The manager's server runs already. Python's `ProcessError`.
     AlreadyStarted,
 }
@@ -70,6 +73,12 @@ impl From<Exception> for Error {
             ("queue", "ShutDown") => Self::ShutDown,
             _ => Self::Raised(exception),
         }
+    }
+}
+
+impl From<WrongType> for Error {
+    fn from(wrong: WrongType) -> Self {
+        Self::WrongType(wrong)
     }
 }
 
@@ -108,6 +117,7 @@ impl fmt::Display for Error {
             Self::Unsupported { method } => {
                 write!(f, "the object has no method {method}(), which only a netq hub has")
             }
+            Self::WrongType(wrong) => write!(f, "{wrong}"),
             Self::AlreadyStarted => f.write_str("this manager's server has been started already"),
         }
     }
@@ -121,6 +131,7 @@ impl std::error::Error for Error {
                 Some(source)
             }
             Self::Handshake { source, .. } => Some(source),
+            Self::WrongType(wrong) => Some(wrong),
             _ => None,
         }
     }

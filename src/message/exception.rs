@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::pickle::{Instance, Value, encode_str};
+use crate::pickle::{Instance, Value, WrongType, encode_str};
 
 /// An instance of a Python exception: its class, by module and name, and its arguments.
 ///
@@ -117,6 +117,13 @@ impl Exception {
         out.push(STACK_GLOBAL);
         Value::Tuple(self.args.clone()).encode_into(out, &mut 0);
         out.push(REDUCE);
+    }
+}
+
+/// Python's `TypeError`, for a method that was given something else.
+impl From<WrongType> for Exception {
+    fn from(wrong: WrongType) -> Self {
+        Self::type_error(wrong.to_string())
     }
 }
 

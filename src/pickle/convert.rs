@@ -1,42 +1,11 @@
-//! Between [`Value`] and Rust's own types.
+//! From Rust's own types to [`Value`].
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt;
 
 use super::bigint::BigInt;
 use super::payload::Pickled;
 use super::value::Value;
-
-/// A [`Value`] is not of the type that was asked for (or not in its range).
-///
-/// ```
-/// use netq::pickle::Value;
-///
-/// let error = String::try_from(Value::from(7)).unwrap_err();
-/// assert_eq!(error.to_string(), "expected str, got int");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrongType {
-    expected: &'static str,
-    got: String,
-}
-
-impl fmt::Display for WrongType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected {}, got {}", self.expected, self.got)
-    }
-}
-
-impl std::error::Error for WrongType {}
-
-fn wrong<T>(expected: &'static str, value: &Value) -> Result<T, WrongType> {
-    let got = match value {
-        // The type may be right and the number too large: then it says more than the type.
-        Value::Int(_) | Value::BigInt(_) if expected.starts_with("int") => format!("int {value}"),
-        other => other.type_name(),
-    };
-    Err(WrongType { expected, got })
-}
 
 impl From<()> for Value {
     fn from((): ()) -> Self {
@@ -102,6 +71,24 @@ impl From<String> for Value {
     }
 }
 
+impl From<&String> for Value {
+    fn from(text: &String) -> Self {
+        Value::Str(text.clone())
+    }
+}
+
+impl From<Cow<'_, str>> for Value {
+    fn from(text: Cow<'_, str>) -> Self {
+        Value::Str(text.into_owned())
+    }
+}
+
+impl From<char> for Value {
+    fn from(c: char) -> Self {
+        Value::Str(c.into())
+    }
+}
+
 impl From<&[u8]> for Value {
     fn from(data: &[u8]) -> Self {
         Value::Bytes(data.to_vec())
@@ -121,17 +108,78 @@ impl From<Vec<Value>> for Value {
     }
 }
 
-macro_rules! from_vec {
+/// To `bytes`.
+impl<const N: usize> From<[u8; N]> for Value {
+    fn from(data: [u8; N]) -> Self {
+        Value::Bytes(data.into())
+    }
+}
+
+/// To `bytes`.
+impl<const N: usize> From<&[u8; N]> for Value {
+    fn from(data: &[u8; N]) -> Self {
+        Value::Bytes(data.to_vec())
+    }
+}
+
+impl<const N: usize> From<[Value; N]> for Value {
+    fn from(items: [Value; N]) -> Self {
+        Value::List(items.into())
+    }
+}
+
+/// One for all types would be one for `u8` as well.
+macro_rules! from_list {
     ($($item:ty),*) => {$(
         impl From<Vec<$item>> for Value {
             fn from(items: Vec<$item>) -> Self {
-                Value::List(items.into_iter().map(Into::into).collect())
+                items.into_iter().collect()
+            }
+        }
+
+        impl<const N: usize> From<[$item; N]> for Value {
+            fn from(items: [$item; N]) -> Self {
+                items.into_iter().collect()
             }
         }
     )*};
 }
 
-from_vec!(i64, f64, String, &str);
+from_list!(
+    bool,
+    i8,
+    i16,
+    i32,
+    i64,
+    i128,
+    isize,
+    u16,
+    u32,
+    u64,
+    u128,
+    usize,
+    f32,
+    f64,
+    char,
+    String,
+    &str,
+    &String,
+    Vec<u8>
+);
+
+/// To a list. (To a dict: [`Value::dict`].)
+///
+/// ```
+/// use netq::Value;
+///
+/// let squares: Value = (1..4).map(|number| number * number).collect();
+/// assert_eq!(squares.to_string(), "[1, 4, 9]");
+/// ```
+impl<T: Into<Value>> FromIterator<T> for Value {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Value::List(items.into_iter().map(Into::into).collect())
+    }
+}
 
 macro_rules! from_tuple {
     ($($name:ident)*) => {
@@ -148,6 +196,8 @@ from_tuple!(A);
 from_tuple!(A B);
 from_tuple!(A B C);
 from_tuple!(A B C D);
+from_tuple!(A B C D E);
+from_tuple!(A B C D E F);
 
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
@@ -194,99 +244,6 @@ impl From<Pickled> for Value {
     }
 }
 
-impl TryFrom<Value> for bool {
-    type Error = WrongType;
-
-    fn try_from(value: Value) -> Result<Self, WrongType> {
-        match value {
-            Value::Bool(value) => Ok(value),
-            other => wrong("bool", &other),
-        }
-    }
-}
-
-impl TryFrom<Value> for i64 {
-    type Error = WrongType;
-
-    fn try_from(value: Value) -> Result<Self, WrongType> {
-        match value {
-            Value::Int(number) => Ok(number),
-            other => wrong("int in the range of i64", &other),
-        }
-    }
-}
-
-impl TryFrom<Value> for u64 {
-    type Error = WrongType;
-
-    fn try_from(value: Value) -> Result<Self, WrongType> {
-        let number = match &value {
-            Value::Int(number) => u64::try_from(*number).ok(),
-            Value::BigInt(number) => number.to_i128().and_then(|n| n.try_into().ok()),
-            _ => None,
-        };
-        number.map_or_else(|| wrong("int in the range of u64", &value), Ok)
-    }
-}
-
-impl TryFrom<Value> for usize {
-    type Error = WrongType;
-
-    fn try_from(value: Value) -> Result<Self, WrongType> {
-        match u64::try_from(value.clone()).map(usize::try_from) {
-            Ok(Ok(number)) => Ok(number),
-            _ => wrong("int in the range of usize", &value),
-        }
-    }
-}
-
-/// An `int` is accepted, too, as nearly everywhere in Python.
-impl TryFrom<Value> for f64 {
-    type Error = WrongType;
-
-    fn try_from(value: Value) -> Result<Self, WrongType> {
-        match value {
-            Value::Float(number) => Ok(number),
-            Value::Int(number) => Ok(number as f64),
-            other => wrong("float", &other),
-        }
-    }
-}
-
-impl TryFrom<Value> for String {
-    type Error = WrongType;
-
-    fn try_from(value: Value) -> Result<Self, WrongType> {
-        match value {
-            Value::Str(text) => Ok(text),
-            other => wrong("str", &other),
-        }
-    }
-}
-
-impl TryFrom<Value> for Vec<u8> {
-    type Error = WrongType;
-
-    fn try_from(value: Value) -> Result<Self, WrongType> {
-        match value {
-            Value::Bytes(data) => Ok(data),
-            other => wrong("bytes", &other),
-        }
-    }
-}
-
-/// The items of a list or tuple.
-impl TryFrom<Value> for Vec<Value> {
-    type Error = WrongType;
-
-    fn try_from(value: Value) -> Result<Self, WrongType> {
-        match value {
-            Value::List(items) | Value::Tuple(items) => Ok(items),
-            other => wrong("list or tuple", &other),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,17 +253,7 @@ mod tests {
         assert_eq!(Value::from(i64::MAX as u64), Value::Int(i64::MAX));
         let big = Value::from(u64::MAX);
         assert_eq!(big, Value::BigInt(BigInt::from(u128::from(u64::MAX))));
-        assert_eq!(u64::try_from(big), Ok(u64::MAX));
         assert_eq!(Value::from(-1_i128), Value::Int(-1));
-    }
-
-    #[test]
-    fn error_names_both_types() {
-        let error = |e: WrongType| e.to_string();
-        let text = error(bool::try_from(Value::None).unwrap_err());
-        assert_eq!(text, "expected bool, got NoneType");
-        let text = error(u64::try_from(Value::Int(-1)).unwrap_err());
-        assert_eq!(text, "expected int in the range of u64, got int -1");
     }
 
     #[test]
@@ -315,6 +262,9 @@ mod tests {
         assert_eq!(Value::from(map).to_string(), "{'a': 1, 'b': 2}");
         assert_eq!(Value::from(BTreeSet::from([1, 2])).to_string(), "{1, 2}");
         assert_eq!(Value::from(vec!["a", "b"]).to_string(), "['a', 'b']");
+        assert_eq!(Value::from([0.5, 1.0]).to_string(), "[0.5, 1.0]");
+        assert_eq!(Value::from(b"ab").to_string(), "b'ab'");
+        assert_eq!(Value::from(('c', &"d".to_owned())).to_string(), "('c', 'd')");
         assert_eq!(Value::from(vec![1_u8, 2]).to_string(), r"b'\x01\x02'");
         assert_eq!(Value::from(Some((1, None::<bool>))).to_string(), "(1, None)");
     }

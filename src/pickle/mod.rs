@@ -24,7 +24,8 @@
 //! clients send and receive. Bounds: [`MAX_PENDING`], [`MAX_MEMO`], [`MAX_EXPANSION`].
 //!
 //! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk`, `stack` and `parts`
-//! (spans), `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`;
+//! (spans), `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`, `convert` and `from_value` (from and
+//! to Rust's types);
 //! `instance` and `known` (instances, and the text of some; feature `objects`); `literal` and `parse` (values as Python writes them); `equal` (as Python compares them; feature `objects`).
 
 mod bigint;
@@ -36,6 +37,7 @@ mod encode;
 mod equal;
 mod error;
 mod extract;
+mod from_value;
 mod inline;
 mod instance;
 #[cfg(feature = "objects")]
@@ -52,18 +54,20 @@ mod value;
 mod walk;
 
 #[cfg(test)]
+mod from_value_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod tests;
 
 pub use bigint::BigInt;
-pub use convert::WrongType;
 pub(crate) use decode::decode_plain;
 pub use describe::Code;
 pub(crate) use encode::encode_str;
 #[cfg(feature = "objects")]
 pub use equal::{CompareError, Key};
 pub use error::PickleError;
+pub use from_value::{FromValue, WrongType};
 pub use inline::MAX_EXPANSION;
 pub use instance::Instance;
 pub use memo::MAX_MEMO;

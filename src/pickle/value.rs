@@ -18,9 +18,10 @@ use super::payload::Pickled;
 /// let value = Value::from(("job", 7, Some(0.5), ()));
 /// assert_eq!(value.to_string(), "('job', 7, 0.5, None)");
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// `None`
+    #[default]
     None,
     /// `True` or `False`
     Bool(bool),
@@ -95,5 +96,71 @@ impl Value {
             Value::Int(number) => Some(*number),
             _ => None,
         }
+    }
+
+    /// The value, when it is a `bool`.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Value::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The number, when it is a `float`, or an `int` in the range of 64 bits.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Float(number) => Some(*number),
+            Value::Int(number) => Some(*number as f64),
+            _ => None,
+        }
+    }
+
+    /// The data, when it is a `bytes`.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Value::Bytes(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    /// The items, when it is a list or a tuple.
+    pub fn as_list(&self) -> Option<&[Value]> {
+        match self {
+            Value::List(items) | Value::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The keys and values in order, when it is a dict.
+    pub fn as_dict(&self) -> Option<&[(Value, Value)]> {
+        match self {
+            Value::Dict(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// What a dict has under a key that is a `str`.
+    ///
+    /// ```
+    /// use netq::Value;
+    ///
+    /// let job = Value::dict([("depth", 2)]);
+    /// assert_eq!(job.get("depth").and_then(Value::as_i64), Some(2));
+    /// assert_eq!(job.get("url"), None);
+    /// ```
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.as_dict()?.iter().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value)
+    }
+
+    /// A dict of pairs, in their order.
+    ///
+    /// ```
+    /// use netq::Value;
+    ///
+    /// let job = Value::dict([("url", Value::from("https://example.org/")), ("depth", 2.into())]);
+    /// assert_eq!(job.to_string(), "{'url': 'https://example.org/', 'depth': 2}");
+    /// ```
+    pub fn dict<K: Into<Value>, V: Into<Value>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        Value::Dict(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 }
