@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use netq::{Pickled, Value};
 
@@ -13,7 +12,7 @@ pub fn word(item: &Value) -> Option<OsString> {
     match (bytes(item), item) {
         (Some(bytes), _) => raw(bytes),
         (None, Value::Opaque(object)) => path(object).or_else(|| known(object)),
-        _ => Some(item.to_string().into()),
+        _ => item.is_plain().then(|| item.to_string().into()),
     }
 }
 
@@ -69,12 +68,16 @@ fn path(object: &Pickled) -> Option<OsString> {
     if !is_path {
         return None;
     }
-    let mut path = PathBuf::new();
+    let mut path = Vec::new();
     for part in &instance.args {
-        path.push(raw(bytes(part)?)?);
+        // The first may be the root.
+        if !matches!(path.last(), None | Some(b'/')) {
+            path.push(b'/');
+        }
+        path.extend_from_slice(&bytes(part)?);
     }
     // Python's empty path is this directory.
-    Some(if path.as_os_str().is_empty() { ".".into() } else { path.into() })
+    raw(if path.is_empty() { b"."[..].into() } else { path.into() })
 }
 
 #[cfg(unix)]

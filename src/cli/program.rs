@@ -338,9 +338,9 @@ mod tests {
 
         #[test]
         fn object_without_a_text_is_not_run() {
-            // An instance of a class, and a str that no file name decodes to.
-            for pickle in [&b"cjobs\nJob\n)\x81."[..], b"\x8c\x03\xed\xa0\x80."] {
-                let item = Value::Opaque(netq::Pickled::from_pickle(pickle).unwrap());
+            // An instance of a class, alone and in a list, and a str that no file name decodes to.
+            for pickle in [&b"cjobs\nJob\n)\x81."[..], b"]cjobs\nJob\n)\x81a.", b"\x8c\x03\xed\xa0\x80."] {
+                let item = netq::Pickled::from_pickle(pickle).unwrap().decode();
                 assert!(matches!(program(&["echo"]).run(&item), Err(NotRun::Item)));
             }
         }

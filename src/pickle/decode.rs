@@ -23,31 +23,42 @@ const MAX_AGAIN: usize = 4 << 20;
 const SMALL: usize = 64 << 10;
 
 impl Pickled {
-    /// The object as a [`Value`]: an opaque one, as a whole, when a part of it is no basic type,
-    /// or when it holds itself, is nested more than 64 levels deep, or is much larger as a tree
-    /// than with its shared references.
+    /// The object as a [`Value`]. Of a container, what is no basic type is an opaque part. It can be put again; if it
+    /// shares an object with another part, each then has one of its own. (Without the feature `objects`, a container is
+    /// opaque when a part is.)
+    ///
+    /// Opaque as a whole is what holds itself, is nested more than 64 levels deep (or 16, with an opaque part), or is
+    /// much larger as a tree than with its shared references.
     ///
     /// ```
     /// use netq::pickle::{Pickled, Value};
     ///
     /// let decode = |pickle| Pickled::from_pickle(pickle).unwrap().decode();
     /// assert_eq!(decode(b"\x80\x04\x8c\x01a\x94h\0\x86."), Value::from(("a", "a")));
-    /// let opaque = decode(b"cdatetime\ndate\n(K\x01K\x01K\x01tR.");
-    /// assert_eq!(opaque.to_string(), "<datetime.date>");
+    /// let job = decode(b"(dVday\ncdatetime\ndate\n(K\x01K\x01K\x01tRsVurl\nVa\ns.");
+    /// # #[cfg(feature = "objects")]
+    /// assert_eq!(job.to_string(), "{'day': <datetime.date>, 'url': 'a'}");
     /// ```
     pub fn decode(&self) -> Value {
-        Decoder::new(MAX_AGAIN).run(self).unwrap_or_else(|| Value::Opaque(self.clone()))
+        self.value(MAX_AGAIN).unwrap_or_else(|| Value::Opaque(self.clone()))
     }
 
     /// As [`decode`](Self::decode), but what is not small stays opaque.
     pub(super) fn decode_small(self) -> Value {
-        let value = if self.len() > SMALL { None } else { Decoder::new(SMALL).run(&self) };
+        let value = if self.len() > SMALL { None } else { self.value(SMALL) };
         value.unwrap_or(Value::Opaque(self))
     }
 
     /// As [`decode`](Self::decode), for who has no more use for the payload: what stays opaque is not copied.
     pub(crate) fn into_value(self) -> Value {
-        Decoder::new(MAX_AGAIN).run(&self).unwrap_or(Value::Opaque(self))
+        self.value(MAX_AGAIN).unwrap_or(Value::Opaque(self))
+    }
+
+    fn value(&self, allowance: usize) -> Option<Value> {
+        let value = Decoder::new(allowance).run(self);
+        #[cfg(feature = "objects")]
+        let value = value.or_else(|| super::in_parts::value(self, allowance));
+        value
     }
 }
 
@@ -155,6 +166,19 @@ fn unquote(data: &[u8]) -> Option<String> {
     (inner.is_ascii() && !inner.contains('\\')).then(|| inner.to_owned())
 }
 
+/// Keys and values by turns, as pairs.
+pub(super) fn pairs(items: Vec<Value>) -> Option<Vec<(Value, Value)>> {
+    if !items.len().is_multiple_of(2) {
+        return None;
+    }
+    let mut pairs = Vec::with_capacity(items.len() / 2);
+    let mut items = items.into_iter();
+    while let (Some(key), Some(value)) = (items.next(), items.next()) {
+        pairs.push((key, value));
+    }
+    Some(pairs)
+}
+
 /// A pending object.
 enum Slot {
     /// With how many levels of containers it has.
@@ -171,19 +195,19 @@ struct Piece {
     end: usize,
 }
 
-struct Decoder {
+pub(super) struct Decoder {
     stack: Vec<Slot>,
     /// How many more bytes of code may be read again.
-    allowance: usize,
+    pub allowance: usize,
 }
 
 impl Decoder {
-    fn new(allowance: usize) -> Self {
+    pub fn new(allowance: usize) -> Self {
         Self { stack: Vec::new(), allowance }
     }
 
     /// `None` when the object is to stay opaque.
-    fn run(&mut self, payload: &Pickled) -> Option<Value> {
+    pub fn run(&mut self, payload: &Pickled) -> Option<Value> {
         let code = payload.as_bytes();
         let mut walker = Walker::new();
         if payload.refers() {
@@ -314,16 +338,7 @@ impl Decoder {
         match container {
             Value::List(list) | Value::Set(list) if list.is_empty() => *list = items,
             Value::List(list) | Value::Set(list) => list.extend(items),
-            Value::Dict(dict) => {
-                if !items.len().is_multiple_of(2) {
-                    return None;
-                }
-                dict.reserve(items.len() / 2);
-                let mut items = items.into_iter();
-                while let (Some(key), Some(value)) = (items.next(), items.next()) {
-                    dict.push((key, value));
-                }
-            }
+            Value::Dict(dict) => dict.extend(pairs(items)?),
             _ => return None,
         }
         Some(())

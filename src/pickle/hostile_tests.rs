@@ -216,7 +216,10 @@ fn check(walker: &mut Walker, pickle: &[u8]) -> usize {
         let again = Pickled::from_pickle(&payload.to_pickle());
         assert_eq!(again.as_ref(), Ok(&payload), "{span:?} of {pickle:?}");
         let value = payload.decode();
-        assert_eq!(value.to_pickled().decode().to_string(), value.to_string());
+        let again = value.to_pickled().decode();
+        assert_eq!(again.type_name(), value.type_name());
+        // What was thrown away beside an opaque part may be read as a part of the next one.
+        assert!(!value.is_plain() || again.to_string() == value.to_string(), "{again} {value}");
         payload.code();
         payload.decode_instance();
         assert_eq!(walker.extract_owned(pickle.to_vec().into(), 0, span), Ok(payload));

@@ -24,9 +24,11 @@
 //! clients send and receive. Bounds: [`MAX_PENDING`], [`MAX_MEMO`], [`MAX_EXPANSION`].
 //!
 //! In Python: `pickle` and `pickletools`. Reading order here: `opcode` (the table), `walk`, `stack` and `parts`
-//! (spans), `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`, `convert` and `from_value` (from and
-//! to Rust's types);
-//! `instance` and `known` (instances, and the text of some; feature `objects`); `literal` and `parse` (values as Python writes them); `equal` (as Python compares them; feature `objects`).
+//! (spans), `memo`, `extract` and `inline` (from span to payload), `payload`; then `value`, `decode`, `encode`,
+//! `in_parts`,
+//! `convert` and `from_value` (from and to Rust's types); `instance` and `known` (instances, and the text of some;
+//! feature `objects`); `literal` and `parse` (values as Python writes them); `equal` (as Python compares them; feature
+//! `objects`).
 
 mod bigint;
 mod convert;
@@ -38,6 +40,8 @@ mod equal;
 mod error;
 mod extract;
 mod from_value;
+#[cfg(feature = "objects")]
+mod in_parts;
 mod inline;
 mod instance;
 #[cfg(feature = "objects")]

@@ -254,10 +254,11 @@ fn text_opcodes_of_protocol_0_are_understood() {
     assert_eq!(payload.decode().to_string(), repr);
 }
 
+#[cfg(feature = "objects")]
 #[test]
 fn text_that_is_no_utf8_stays_opaque() {
     let payload = Pickled::from_pickle(b"\x80\x04]\x8c\x03\xed\xa0\x80a.").unwrap(); // ['\ud800']
-    assert_eq!(payload.decode(), Value::Opaque(payload));
+    assert_eq!(payload.decode().to_string(), "[<str>]");
 }
 
 #[test]
@@ -313,4 +314,48 @@ fn queued_text_of_64_bytes_costs_110_bytes_at_the_most() {
     assert!(size_of::<Pickled>() + payload.len() <= 110);
     fn shareable<T: Send + Sync>() {}
     shareable::<Pickled>();
+}
+
+#[cfg(feature = "objects")]
+#[test]
+fn an_instance_does_not_hide_the_dict_around_it() {
+    let decode = |pickle: &[u8]| Pickled::from_pickle(pickle).unwrap().decode();
+    // {'url': 'a', 'when': [date(2024, 2, 29)], 'url again': 'a'}, the keys and texts filed.
+    let job = b"\x80\x04}\x94(\x8c\x03url\x94\x8c\x01a\x94\x8c\x04when\x94]\x94cdatetime\ndate\n\x94C\x04\x07\xe8\x02\x1d\x85\x94R\x94ah\x01h\x02u.";
+    let value = decode(job);
+    assert_eq!(value.to_string(), "{'url': 'a', 'when': [<datetime.date>], 'url': 'a'}");
+    // Put again, it is what it was.
+    assert_eq!(value.to_pickled().decode(), value);
+    let Value::List(when) = value.get("when").unwrap() else { panic!("{value}") };
+    let Value::Opaque(day) = &when[0] else { panic!("{value}") };
+    assert_eq!(day.as_bytes(), b"cdatetime\ndate\n\x94C\x04\x07\xe8\x02\x1d\x85\x94R\x94");
+    // Two parts with memo entries of their own; a set, as protocol 3 makes it, and what is below five levels.
+    let two = decode(b"(]\x94h\0acbuiltins\nset\n]K\x01a\x85R]]]]]]cm\nA\n)R\x94aaaaaa)t.");
+    assert_eq!(two.to_string(), "<tuple>");
+    let two = decode(b"(cm\nA\n)R\x94h\0]cbuiltins\nset\n]K\x01a\x85Rat.");
+    assert_eq!(two.to_string(), "(<m.A>, <m.A>, [{1}])");
+    assert_eq!(two.to_pickled().decode(), two);
+}
+
+#[cfg(feature = "objects")]
+#[test]
+fn what_refers_to_what_holds_it_stays_whole() {
+    for pickle in [
+        // A list that holds itself and an instance; an instance that refers to the list that holds it.
+        &b"]\x94(h\0cm\nA\n)Re."[..],
+        b"]\x94cm\nA\nh\0\x85Ra.",
+        // Lists in lists by reference, so many that there is no stack for them.
+        &[
+            &b"(cm\nA\n)R]\x94"[..],
+            &(0..200_u8).flat_map(|n| [b']', 0x94, b'h', n, b'a']).collect::<Vec<_>>(),
+            b"t.",
+        ]
+        .concat(),
+    ] {
+        let payload = Pickled::from_pickle(pickle).unwrap();
+        assert_eq!(payload.decode(), Value::Opaque(payload));
+    }
+    // An instance that refers to itself hides nothing but itself.
+    let list = Pickled::from_pickle(b"(K\x01cm\nA\n)R\x94h\0bt.").unwrap().decode();
+    assert_eq!(list.to_string(), "(1, <m.A>)");
 }

@@ -76,6 +76,26 @@ impl Value {
         .to_owned()
     }
 
+    /// Whether no part of it is opaque.
+    ///
+    /// ```
+    /// use netq::pickle::{Pickled, Value};
+    ///
+    /// let day = Pickled::from_pickle(b"cdatetime\ndate\nC\x04\x07\xe8\x02\x1d\x85R.")?;
+    /// assert!(!Value::dict([("day", day)]).is_plain());
+    /// # Ok::<(), netq::pickle::PickleError>(())
+    /// ```
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
+                items.iter().all(Value::is_plain)
+            }
+            Value::Dict(items) => items.iter().all(|(key, value)| key.is_plain() && value.is_plain()),
+            Value::Opaque(_) => false,
+            _ => true,
+        }
+    }
+
     /// Whether it is `None`.
     pub fn is_none(&self) -> bool {
         matches!(self, Value::None)
