@@ -1,7 +1,7 @@
 //! A client of Redis: connections that are kept for the next call, and calls that outlive a connection.
 //!
-//! A call is a script. Each connection has a name, and numbers its calls: the script remembers the latest number of each
-//! name, so that a call can be made again on a new connection when the old one broke before its answer came.
+//! A call is a script. Each connection has a name, and numbers its calls: the script remembers the latest number of
+//! each name, so that a call can be made again on a new connection when the old one broke before its answer came.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -187,7 +187,8 @@ impl Client {
         self.address.name()
     }
 
-    /// Has Redis know the scripts. Returns what it says of itself, and what it is called: `new_id` if it has no name yet.
+    /// Has Redis know the scripts. Returns what it says of itself, and what it is called: `new_id` if it has no name
+    /// yet.
     pub(super) fn open(&self, new_id: &str) -> Result<(String, String), Trouble> {
         let mut hashes = Vec::new();
         for script in 0..SCRIPTS.len() {
@@ -206,8 +207,8 @@ impl Client {
         }
     }
 
-    /// Runs a script about the queue whose keys begin with `prefix`, and again on a new connection when one breaks, for as
-    /// long as `patience`. `who` and a number are for who numbers his own calls.
+    /// Runs a script about the queue whose keys begin with `prefix`, and again on a new connection when one breaks, for
+    /// as long as `patience`. `who` and a number are for who numbers his own calls.
     pub(super) fn run(
         &self,
         script: usize,

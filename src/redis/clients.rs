@@ -1,4 +1,5 @@
-//! What the clients of this hub have of one queue: what a plain `task_done()` means, and what goes back when one leaves.
+//! What the clients of this hub have of one queue: what a plain `task_done()` means, and what goes back when one
+//! leaves.
 //!
 //! Redis knows who has what too. This is only what a connection's own calls depend on, and it ends with the connection.
 

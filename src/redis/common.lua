@@ -1,5 +1,5 @@
--- What every script about a queue begins with. KEYS[1] is what the names of all keys of the queue begin with. What is in
--- them is in keys.md. Each call of Redis from here takes it about a microsecond, so the scripts have few.
+-- What every script about a queue begins with. KEYS[1] is what the names of all keys of the queue begin with. What is
+-- in them is in keys.md. Each call of Redis from here takes it about a microsecond, so the scripts have few.
 local q = KEYS[1]
 local call = redis.call
 local n, owner, body = q .. 'n', q .. 'owner', q .. 'body'

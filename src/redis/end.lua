@@ -1,14 +1,14 @@
 -- What became of items that are out.
 --
--- ARGV: the hub's name for this call, the number of this step, what became of them, a time in milliseconds, how many tasks
--- are done beside these, pairs of item and delivery.
+-- ARGV: the hub's name for this call, the number of this step, what became of them, a time in milliseconds, how many
+-- tasks are done beside these, pairs of item and delivery.
 --   done   they are done, wherever they are by now: one whose lease has ended was done all the same
 --   gone   a client of a plain queue has read them; whether they are done it says later
 --   fail   work on them has failed; they rest for that time
 --   back   they were not tried
 --   touch  their lease begins anew
--- Returns of how many of them that is true now; -1 if more tasks are done than there are; -2, and does nothing, if there
--- was no such delivery yet.
+-- Returns of how many of them that is true now; -1 if more tasks are done than there are; -2, and does nothing, if
+-- there was no such delivery yet.
 local who, step, verb, rest, more = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local unfinished, joiners, deliveries, lease, latest =
     unpack(call('HMGET', n, 'unfinished', 'joiners', 'deliveries', 'lease', 's:' .. who))

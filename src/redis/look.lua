@@ -1,8 +1,8 @@
 -- What is in the queue.
 --
--- ARGV: whether the caller waits until all tasks are done, if they are not.
--- Returns how many items wait, are out (those that rest too), rest; how many tasks are unfinished; how many items were put
--- and got, and came back; how many hubs there are; about how many bytes it all takes; whether a put would wait.
+-- ARGV: whether the caller waits until all tasks are done, if they are not. Returns how many items wait, are out (those
+-- that rest too), rest; how many tasks are unfinished; how many items were put and got, and came back; how many hubs
+-- there are; about how many bytes it all takes; whether a put would wait.
 expire()
 local figures = call('HMGET', n, 'head', 'unfinished', 'returned', 'maxsize', 'dropped')
 for i = 1, 5 do figures[i] = tonumber(figures[i] or 0) end

@@ -1,8 +1,8 @@
 //! One connection for many threads: what gathers while commands are under way goes out together, with the next write.
 //!
-//! With a connection for each thread, Redis and the hub would read and write for each command by itself, which costs both
-//! more than the command. One of the threads leads: it writes what has gathered, reads the answers, and hands the lead over
-//! to one that has come meanwhile.
+//! With a connection for each thread, Redis and the hub would read and write for each command by itself, which costs
+//! both more than the command. One of the threads leads: it writes what has gathered, reads the answers, and hands the
+//! lead over to one that has come meanwhile.
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;

@@ -107,8 +107,8 @@ impl Queue {
         self.bells[bell].wait(&self.client, &[&self.prefix, BELLS[bell]].concat(), patience.min(LOOK_AGAIN));
     }
 
-    /// Says that the hub is there for `stays` more, or, with zero, that it leaves. Gives back what other hubs had that are
-    /// no more: says how many items that were.
+    /// Says that the hub is there for `stays` more, or, with zero, that it leaves. Gives back what other hubs had that
+    /// are no more: says how many items that were.
     pub(super) fn tick(&self, stays: Duration, started: bool, new_run: u32) -> Result<i64, Trouble> {
         let mut args = Strings::default();
         args.add(self.client.hub().as_bytes());

@@ -1,7 +1,7 @@
 //! RESP2, the protocol that Redis and Valkey speak: commands out, replies in.
 //!
-//! A command is a list of byte strings, each with its length before it. A reply says with its first byte what it is. What
-//! comes is bounded, whoever sends it: in length, in depth, in time, and memory is taken only as bytes arrive.
+//! A command is a list of byte strings, each with its length before it. A reply says with its first byte what it is.
+//! What comes is bounded, whoever sends it: in length, in depth, in time, and memory is taken only as bytes arrive.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -21,8 +21,8 @@ const TELL: Duration = Duration::from_secs(1);
 /// How a [`RedisStore`] is used.
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// A hub that was not heard of for so long is no more, and the others give back what its clients had. Each says three
-    /// times as often that it is there. The same for all hubs of one Redis. 15 seconds.
+    /// A hub that was not heard of for so long is no more, and the others give back what its clients had. Each says
+    /// three times as often that it is there. The same for all hubs of one Redis. 15 seconds.
     pub dead_after: Duration,
     /// Told when Redis cannot be reached, when it is back, and what was given back, in lines for people.
     pub notify: Arc<dyn Fn(&str) + Send + Sync>,
@@ -42,9 +42,9 @@ impl fmt::Debug for RedisOptions {
 
 /// Queues in a Redis, which any number of hubs serve. `netq serve --store redis://...`.
 ///
-/// A put is answered once Redis has it, and what that is worth Redis' own settings say: with `appendonly yes` it outlives
-/// Redis, with `appendfsync always` a loss of power too. Hubs keep nothing: one that ends is missed by nobody, and what its
-/// clients had is given to others.
+/// A put is answered once Redis has it, and what that is worth Redis' own settings say: with `appendonly yes` it
+/// outlives Redis, with `appendfsync always` a loss of power too. Hubs keep nothing: one that ends is missed by nobody,
+/// and what its clients had is given to others.
 ///
 /// ```no_run
 /// use netq::{BaseManager, Options, QueueOptions, RedisOptions, RedisStore};
@@ -74,8 +74,8 @@ struct Inner {
 }
 
 impl RedisStore {
-    /// Reaches the Redis at an address such as `redis://user:password@host:6379/0`, of which all but the host may be left
-    /// out.
+    /// Reaches the Redis at an address such as `redis://user:password@host:6379/0`, of which all but the host may be
+    /// left out.
     ///
     /// # Errors
     /// See [`RedisError`].
@@ -114,8 +114,9 @@ impl RedisStore {
         &self.notes
     }
 
-    /// The queue of this name, of which all hubs should say the same: the last word counts. Of `redelivery.dead_letters` the
-    /// number of attempts is used; they go to the queue `NAME_dead`. `max_bytes` is not: Redis has its own `maxmemory`.
+    /// The queue of this name, of which all hubs should say the same: the last word counts. Of
+    /// `redelivery.dead_letters` the number of attempts is used; they go to the queue `NAME_dead`. `max_bytes` is not:
+    /// Redis has its own `maxmemory`.
     ///
     /// What [`SharedQueue::queue`] gives of it is not it, but one that is shut down: the items are not in this process.
     pub fn queue(&self, name: &str, options: QueueOptions) -> Arc<SharedQueue> {
@@ -147,7 +148,8 @@ impl RedisStore {
         }
     }
 
-    /// What no other Redis has: for [`Options::run`](crate::Options::run), so that a client can repeat a put by any hub.
+    /// What no other Redis has: for [`Options::run`](crate::Options::run), so that a client can repeat a put by any
+    /// hub.
     pub fn id(&self) -> &str {
         &self.id
     }

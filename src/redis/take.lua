@@ -1,10 +1,10 @@
 -- Takes items for a client.
 --
--- ARGV: the hub's name for this call, the number of this step; `l` if the items are lent and `p` if the client has them for
--- good once it has read them; the client; how many at most; how many bytes at most, of which the first may have more;
--- whether the caller waits; pairs of item and delivery that clients of plain queues have read.
--- Returns the number of the first delivery (those of the others follow it) and then of each item its number and its
--- payload; or, if there is none, in how many milliseconds one is due (-1: none is); or `shut`.
+-- ARGV: the hub's name for this call, the number of this step; `l` if the items are lent and `p` if the client has them
+-- for good once it has read them; the client; how many at most; how many bytes at most, of which the first may have
+-- more; whether the caller waits; pairs of item and delivery that clients of plain queues have read. Returns the number
+-- of the first delivery (those of the others follow it) and then of each item its number and its payload; or, if there
+-- is none, in how many milliseconds one is due (-1: none is); or `shut`.
 --
 -- No write that comes first is one that Redis refuses when it is full: what is taken makes room.
 local who, step, kind, client = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
