@@ -117,7 +117,7 @@ impl fmt::Display for Error {
             Self::Unsupported { method } => {
                 write!(f, "the object has no method {method}(), which only a netq hub has")
             }
-            Self::WrongType(wrong) => write!(f, "{wrong}"),
+            Self::WrongType(wrong) => wrong.fmt(f),
             Self::AlreadyStarted => f.write_str("this manager's server has been started already"),
         }
     }

@@ -142,14 +142,15 @@ pub(super) fn unescape(data: &[u8]) -> Option<Vec<u8>> {
         };
         let mut code = u32::from(first);
         if digits > 0 {
-            let hex = std::str::from_utf8(tail.get(1..=digits)?).ok()?;
-            code = u32::from_str_radix(hex, 16).ok()?;
+            let hex = tail.get(1..=digits)?;
+            code =
+                hex.iter().try_fold(0, |code, &digit| Some(code << 4 | char::from(digit).to_digit(16)?))?;
             rest = &tail[digits + 1..];
         }
         match char::from_u32(code) {
             Some(c) => text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             None if code > 0xffff => return None,
-            None => text.extend([
+            None => text.extend_from_slice(&[
                 0xe0 | (code >> 12) as u8,
                 0x80 | (code >> 6 & 0x3f) as u8,
                 0x80 | (code & 0x3f) as u8,

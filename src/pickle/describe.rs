@@ -38,7 +38,9 @@ impl fmt::Display for Code {
 impl Pickled {
     /// The first opcode that makes whoever loads the payload import or call something: one of
     /// GLOBAL, STACK_GLOBAL, REDUCE, NEWOBJ, NEWOBJ_EX, BUILD, INST, OBJ, EXT1, EXT2 and EXT4.
-    /// A payload without any is plain data, safe to load from anyone.
+    /// A payload without any is plain data: whoever loads it runs nothing. It may still be made to keep Python busy (a
+    /// tuple of two references to a tuple of two references, and so on, as a key: it takes 2^60 hashes) or to exhaust
+    /// its stack (tuples nested a million deep).
     ///
     /// The payload is walked for it.
     // Inlined, its walker would be part of the frame of whatever handles a put.

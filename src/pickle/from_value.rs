@@ -1,5 +1,6 @@
 //! From [`Value`] to Rust's own types, and to structs of a program's own.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -19,7 +20,7 @@ use super::value::Value;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongType {
-    expected: String,
+    expected: Cow<'static, str>,
     got: String,
     field: String,
 }
@@ -33,7 +34,7 @@ impl WrongType {
     /// let error = WrongType::new("a colour", &Value::from(7));
     /// assert_eq!(error.to_string(), "expected a colour, got int");
     /// ```
-    pub fn new(expected: impl Into<String>, value: &Value) -> Self {
+    pub fn new(expected: impl Into<Cow<'static, str>>, value: &Value) -> Self {
         Self { expected: expected.into(), got: value.type_name(), field: String::new() }
     }
 
@@ -308,7 +309,7 @@ impl<T: FromValue, const N: usize> FromValue for [T; N] {
     fn from_value(value: Value) -> Result<Self, WrongType> {
         let name = value.type_name();
         T::many(value)?.try_into().map_err(|items: Vec<T>| WrongType {
-            expected: format!("{N} items"),
+            expected: format!("{N} items").into(),
             got: format!("{name} of {}", items.len()),
             field: String::new(),
         })

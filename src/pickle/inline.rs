@@ -142,7 +142,7 @@ impl Walker {
         self.inline.borrow_mut().spend(added(&out))?;
         if out.written.contains(&PART) {
             // Perhaps it is filed twice now: what was fetched and changed cannot be told from what was made.
-            return Pickled::from_code(&out.code);
+            return Pickled::read(&out.code, false);
         }
         Ok(Pickled::new(out.code, out.written.len() as u32, true))
     }

@@ -54,16 +54,14 @@ impl Pickled {
     /// # Errors
     /// When it is no complete pickle, or holds what cannot be passed on: see [`PickleError`].
     pub fn from_pickle(pickle: &[u8]) -> Result<Self, PickleError> {
-        let mut walker = Walker::new();
-        let root = walker.walk(pickle)?;
-        walker.extract(pickle, root)
+        Self::read(pickle, true)
     }
 
-    /// Takes code that has no STOP, and is not in normal form.
-    pub(super) fn from_code(code: &[u8]) -> Result<Self, PickleError> {
+    /// Likewise; or takes code that has no STOP, and is not in normal form.
+    pub(super) fn read(bytes: &[u8], stop: bool) -> Result<Self, PickleError> {
         let mut walker = Walker::new();
-        let root = walker.walk_code(code)?;
-        walker.extract(code, root)
+        let root = walker.run(bytes, stop)?;
+        walker.extract(bytes, root)
     }
 
     /// The code, without PROTO and STOP.

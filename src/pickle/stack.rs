@@ -146,9 +146,9 @@ impl Walker {
             return false;
         }
         let below = self.stack[index - 1].start;
-        let starts_in = |definition: u32, start, end| {
+        let starts_in = |definition: u32, start: u32, end: u32| {
             let definition = self.memo.definitions.get(definition as usize);
-            definition.is_some_and(|definition| (start..end).contains(&definition.start))
+            definition.is_some_and(|definition| start <= definition.start && definition.start < end)
         };
         // A string is changed by nobody, but it may be a part of what is made again.
         if !starts_in(receiver, below, code.start) || self.only_filed(bytes, below, code.start) {

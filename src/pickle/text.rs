@@ -1,5 +1,7 @@
 //! Texts that are no Unicode.
 
+use std::borrow::Cow;
+
 use super::decode::unescape;
 use super::opcode::byte;
 use super::payload::Pickled;
@@ -22,11 +24,12 @@ impl Pickled {
         let mut walker = Walker::new();
         let root = walker.walk_code(self.as_bytes()).ok()?;
         let i = walker.atom(self.as_bytes(), root)?;
-        match i.byte {
-            byte::SHORT_BINUNICODE | byte::BINUNICODE | byte::BINUNICODE8 => unescaped(i.data),
-            byte::UNICODE => unescaped(&unescape(i.data)?),
-            _ => None,
-        }
+        let text = match i.byte {
+            byte::SHORT_BINUNICODE | byte::BINUNICODE | byte::BINUNICODE8 => Cow::from(i.data),
+            byte::UNICODE => unescape(i.data)?.into(),
+            _ => return None,
+        };
+        unescaped(&text)
     }
 }
 

@@ -148,7 +148,7 @@ impl Walker {
         self.run(bytes, false)
     }
 
-    fn run(&mut self, bytes: &[u8], stop: bool) -> Result<Span, PickleError> {
+    pub(super) fn run(&mut self, bytes: &[u8], stop: bool) -> Result<Span, PickleError> {
         self.clear();
         self.is_clear = false;
         if u32::try_from(bytes.len()).is_err() {
