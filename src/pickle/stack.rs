@@ -167,12 +167,11 @@ impl Walker {
     /// The objects from stack index `first` on are complete. Their spans become elements of the
     /// container that is at `level`.
     pub(super) fn consume(&mut self, first: usize, at: usize, level: Option<usize>) {
-        let mut end = at as u32;
-        let mut last = self.stack.len();
-        // A mark has no memo entry, and its kind is `Other`.
-        while last > first {
-            last -= 1;
-            let Entry { start, memo } = self.stack[last];
+        for index in first..self.stack.len() {
+            let Entry { start, memo } = self.stack[index];
+            // An object's code goes on until the next one's starts.
+            let end = self.stack.get(index + 1).map_or(at as u32, |next| next.start);
+            // (A mark has no definition, and its kind is `Other`.)
             if memo < NOT_IN_MEMO {
                 let definition = &mut self.memo.definitions[memo as usize];
                 // Not when this entry only refers to it.
@@ -180,12 +179,6 @@ impl Walker {
                     definition.end = end;
                 }
             }
-            // From here on the entry is only a span.
-            self.stack[last].memo = end;
-            end = start;
-        }
-        for index in first..self.stack.len() {
-            let Entry { start, memo: end } = self.stack[index];
             let span = Span { start, end };
             if let Some(open) = self.open.get_mut(index)
                 && open.kind != Kind::Other
