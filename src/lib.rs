@@ -88,7 +88,7 @@ pub use manager::{BaseManager, LogLine, Options, Server, Stopper};
 pub use message::{Argument, Call, Caller, Exception, Token};
 pub use pickle::{Pickled, Value};
 pub use proxy::{Delivery, Proxy, QueueProxy, Retry};
-pub use queue::BoundedQueue;
+pub use queue::{BoundedQueue, GaveUp, Monitor, Wait};
 #[cfg(feature = "redis")]
 pub use redis::{RedisError, RedisOptions, RedisStore};
 pub use shared::{Answer, DeadLetters, Handover, KINDS, Kind, QueueOptions, Redelivery, Shared, SharedQueue};

@@ -1,24 +1,19 @@
 //! The queue itself: `queue.Queue`'s methods, each one lock, one wait, one step.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 
 use super::backlog::Packing;
 use super::log::{Logged, Origin, Ticket};
-use super::state::{Held, State, Until};
-use super::wait::GaveUp;
-use super::{GetError, JoinError, Limits, PutError, Stats, Taken, TooManyDone, Wait};
+use super::state::{GETTERS, Held, JOINERS, PUTTERS, State};
+use super::{GaveUp, GetError, JoinError, Limits, Monitor, PutError, Stats, Taken, TooManyDone, Wait};
 
 /// A first-in, first-out queue for many producers and many consumers. Python: `queue.Queue`.
 ///
-/// Producers wait while it is full and consumers while it is empty. As in Python nobody is promised a turn:
-/// who comes at the right moment goes first, and light items may pass a heavy one that waits for room.
+/// Producers wait while it is full and consumers while it is empty, and first come is first served, which Python does
+/// not promise; but light items may pass a heavy one that waits for room.
 pub struct BoundedQueue<T> {
-    /// Held whenever the state changes; the three conditions share it.
-    pub(super) state: Mutex<State<T>>,
-    pub(super) not_empty: Condvar,
-    pub(super) not_full: Condvar,
-    pub(super) all_tasks_done: Condvar,
+    pub(super) monitor: Monitor<State<T>>,
     pub(super) log: Logged<T>,
 }
 
@@ -59,13 +54,7 @@ impl<T> BoundedQueue<T> {
     }
 
     fn with_state(state: State<T>, log: Logged<T>) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(state),
-            not_empty: Condvar::new(),
-            not_full: Condvar::new(),
-            all_tasks_done: Condvar::new(),
-            log,
-        })
+        Arc::new(Self { monitor: Monitor::new(state), log })
     }
 
     /// Put an item at the end, as soon as there is a slot for it. Python: `put`.
@@ -205,16 +194,12 @@ impl<T> BoundedQueue<T> {
     /// });
     /// ```
     pub fn join(&self, wait: Wait<'_>) -> Result<(), JoinError> {
-        let mut patience = wait.patience();
-        let mut state = self.lock();
-        while state.unfinished() > 0 {
-            state = match self.pause(state, Until::AllTasksDone, &mut patience) {
-                Ok(state) => state,
-                Err(GaveUp::TimedOut) => return Err(JoinError::TimedOut),
-                Err(GaveUp::Gone) => return Err(JoinError::Gone),
-            };
-        }
-        Ok(())
+        let joined =
+            self.lock().until(JOINERS, 0, &mut wait.patience(), &mut |state, _| state.unfinished() == 0);
+        joined.map(drop).map_err(|gave_up| match gave_up {
+            GaveUp::TimedOut => JoinError::TimedOut,
+            GaveUp::Gone => JoinError::Gone,
+        })
     }
 
     /// Take no more puts, and end gets once the queue is empty. Python 3.13: `shutdown(immediate)`.
@@ -233,18 +218,18 @@ impl<T> BoundedQueue<T> {
     /// ```
     pub fn shutdown(&self, immediate: bool) {
         let mut state = self.lock();
-        let (count, before) = (state.backlog(), state.stats());
+        let (count, before) = (state.backlog(), state.all_weight());
         let dropped = state.shut_down(immediate, &self.log);
         if let (Some(log), Some((returned, _))) = (self.log.get(), &dropped) {
             returned.iter().for_each(|(&number, (item, _))| log.left(number, item));
             let noted: usize = returned.values().map(|(item, _)| state.weigh(item)).sum();
-            let weight = (before.weight + before.spilled).saturating_sub(state.stats().weight + noted);
+            let weight = before.saturating_sub(state.all_weight() + noted);
             log.all_left(state.next_number() - count as u64, count, weight);
-            log.tasks(state.unfinished());
+            self.note_tasks(&state);
         }
         self.wake_joiners(&mut state);
-        state.getters.wake_all(&self.not_empty);
-        state.putters.wake_all(&self.not_full);
+        state.wake(GETTERS, usize::MAX);
+        state.wake(PUTTERS, usize::MAX);
         drop(state);
         drop(dropped);
     }
@@ -271,7 +256,8 @@ impl<T> BoundedQueue<T> {
     /// All counts, at one moment.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.lock().stats()
+        let state = self.lock();
+        state.stats(state.waiting(GETTERS), state.waiting(PUTTERS))
     }
 }
 

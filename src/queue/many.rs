@@ -113,9 +113,7 @@ impl<T> BoundedQueue<T> {
         if !state.tasks_done(count) {
             return Err(TooManyDone);
         }
-        if let Some(log) = self.log.get() {
-            log.tasks(state.unfinished());
-        }
+        self.note_tasks(&state);
         self.wake_joiners(&mut state);
         Ok(())
     }

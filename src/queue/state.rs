@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, VecDeque};
 use super::Stats;
 use super::backlog::{Backlog, Packing};
 use super::log::Logged;
-use super::wait::Waiters;
 
 /// What a queue may hold at most.
 ///
@@ -51,16 +50,10 @@ pub(super) struct Held {
     pub lent: bool,
 }
 
-/// What a thread sleeps for.
-#[derive(Clone, Copy)]
-pub(super) enum Until {
-    NotEmpty,
-    /// Full for an item of this weight.
-    NotFull {
-        weight: usize,
-    },
-    AllTasksDone,
-}
+/// The lines in which threads wait: for an item, for room, and for the end of all tasks.
+pub(super) const GETTERS: usize = 0;
+pub(super) const PUTTERS: usize = 1;
+pub(super) const JOINERS: usize = 2;
 
 /// Items that nobody is to get any more: those that had come back, and the backlog.
 pub(super) type Dropped<T> = (BTreeMap<u64, (T, u32)>, VecDeque<T>);
@@ -91,14 +84,6 @@ pub(super) struct State<T> {
     gets: u64,
     returns: u64,
     discarded: u64,
-    /// Asleep on `not_empty`.
-    pub getters: Waiters,
-    /// Asleep on `not_full`.
-    pub putters: Waiters,
-    /// Asleep on `all_tasks_done`.
-    pub joiners: Waiters,
-    /// No waiting putter's item weighs less than the first or more than the second.
-    putters_weigh: (usize, usize),
 }
 
 impl<T> State<T> {
@@ -118,10 +103,6 @@ impl<T> State<T> {
             gets: 0,
             returns: 0,
             discarded: 0,
-            getters: Waiters::default(),
-            putters: Waiters::default(),
-            joiners: Waiters::default(),
-            putters_weigh: (0, 0),
         }
     }
 
@@ -147,31 +128,6 @@ impl<T> State<T> {
         self.unfinished
     }
 
-    /// A thread is about to sleep.
-    pub fn enter(&mut self, until: Until) {
-        if let Until::NotFull { weight } = until {
-            let (lightest, heaviest) = self.putters_weigh;
-            self.putters_weigh = match self.putters.waiting() {
-                0 => (weight, weight),
-                _ => (lightest.min(weight), heaviest.max(weight)),
-            };
-        }
-        self.waiters(until).enter();
-    }
-
-    /// A thread has slept.
-    pub fn leave(&mut self, until: Until) {
-        self.waiters(until).leave();
-    }
-
-    fn waiters(&mut self, until: Until) -> &mut Waiters {
-        match until {
-            Until::NotEmpty => &mut self.getters,
-            Until::NotFull { .. } => &mut self.putters,
-            Until::AllTasksDone => &mut self.joiners,
-        }
-    }
-
     pub fn weigh(&self, item: &T) -> usize {
         (self.limits.weigh)(item)
     }
@@ -181,18 +137,23 @@ impl<T> State<T> {
     }
 
     pub fn has_room(&self, weight: usize) -> bool {
-        let sum = self.weight.saturating_add(weight);
-        self.has_slot() && self.limits.max_weight.is_none_or(|max| sum <= max)
+        self.has_slots(1) && self.can_bear(weight)
     }
 
-    fn has_slot(&self) -> bool {
-        self.limits.maxsize == 0 || self.len() + self.reserved < self.limits.maxsize
+    pub fn has_slots(&self, count: usize) -> bool {
+        self.limits.maxsize == 0 || self.len() + self.reserved + count <= self.limits.maxsize
+    }
+
+    /// Whether there is room for so much weight, slots aside.
+    pub fn can_bear(&self, weight: usize) -> bool {
+        let sum = self.weight.saturating_add(weight);
+        self.limits.max_weight.is_none_or(|max| sum <= max)
     }
 
     pub fn is_full(&self, log: &Logged<T>) -> bool {
         // With a log, blocks can go from memory.
         let spills = log.get().is_some();
-        !self.has_slot() || (!spills && self.limits.max_weight.is_some_and(|max| self.weight >= max))
+        !self.has_slots(1) || (!spills && self.limits.max_weight.is_some_and(|max| self.weight >= max))
     }
 
     pub fn push(&mut self, item: T, weight: usize) {
@@ -200,6 +161,11 @@ impl<T> State<T> {
         self.weight = self.weight.saturating_add(weight);
         self.puts += 1;
         self.unfinished += 1;
+    }
+
+    /// The weight of all items, in memory or not.
+    pub fn all_weight(&self) -> usize {
+        self.weight.saturating_add(self.spilled)
     }
 
     /// How many items are in the backlog.
@@ -237,7 +203,7 @@ impl<T> State<T> {
     pub fn spill(&mut self, weight: usize, log: &Logged<T>) {
         let Some(log) = log.get() else { return };
         while !self.can_never_fit(weight)
-            && self.has_slot()
+            && self.has_slots(1)
             && !self.has_room(weight)
             && let Some(weight) = self.backlog.spill(&**log)
         {
@@ -340,22 +306,7 @@ impl<T> State<T> {
         Some((returned, backlog))
     }
 
-    /// How many putters to wake now.
-    ///
-    /// If there is room for any of them, one is enough: once it has put, it asks again. If there is room
-    /// for some only, nobody knows whom the condition will wake, so that all have to look.
-    pub fn putters_to_wake(&self) -> usize {
-        let (lightest, heaviest) = self.putters_weigh;
-        if self.putters.waiting() == 0 || !self.has_room(lightest) {
-            0
-        } else if self.has_room(heaviest) {
-            usize::from(!self.putters.any_woken())
-        } else {
-            usize::MAX
-        }
-    }
-
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self, waiting_getters: usize, waiting_putters: usize) -> Stats {
         Stats {
             len: self.len(),
             weight: self.weight,
@@ -368,8 +319,8 @@ impl<T> State<T> {
             discarded: self.discarded,
             out: self.out,
             reserved: self.reserved,
-            waiting_getters: self.getters.waiting(),
-            waiting_putters: self.putters.waiting(),
+            waiting_getters,
+            waiting_putters,
             unfinished: self.unfinished,
         }
     }

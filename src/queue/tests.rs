@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::state::JOINERS;
 use super::testing::{LONG, eventually, woken};
 use super::{BoundedQueue, GetError, JoinError, Limits, PutError, TooManyDone, Wait};
 
@@ -94,7 +95,7 @@ fn task_done_is_called_once_for_each_item_and_the_last_one_ends_every_join() {
     queue.task_done().unwrap();
     thread::scope(|scope| {
         let joins = [(); 3].map(|()| scope.spawn(|| woken(|wait| queue.join(wait))));
-        eventually("asleep", || queue.lock().joiners.waiting() == 3);
+        eventually("asleep", || queue.lock().waiting(JOINERS) == 3);
         queue.task_done().unwrap();
         assert!(joins.into_iter().all(|join| join.join().unwrap().is_ok()));
     });
@@ -137,7 +138,7 @@ fn an_immediate_shutdown_drops_the_items_counts_them_done_and_wakes_all() {
         let join = scope.spawn(|| woken(|wait| queue.join(wait)));
         let getters = [(); 3].map(|()| scope.spawn(|| woken(|wait| empty.get(wait))));
         eventually("asleep", || queue.stats().waiting_putters == 1);
-        eventually("asleep", || queue.lock().joiners.waiting() == 1);
+        eventually("asleep", || queue.lock().waiting(JOINERS) == 1);
         eventually("asleep", || empty.stats().waiting_getters == 3);
         queue.shutdown(true);
         empty.shutdown(true);

@@ -1,7 +1,6 @@
-//! How long a call may wait, and who else is waiting.
+//! How long a call may wait.
 
 use std::fmt;
-use std::sync::Condvar;
 use std::time::{Duration, Instant};
 
 /// How often a waiter with a liveness check looks up. Short enough that a vanished client's thread is soon
@@ -102,54 +101,6 @@ impl<'a> Patience<'a> {
     }
 }
 
-/// How a wait ends without what it was for.
-pub(super) enum GaveUp {
-    TimedOut,
-    Gone,
-}
-
-/// The threads asleep on one condition, counted under the queue's mutex.
-///
-/// `Condvar::notify_one` makes a system call even if nobody sleeps, so the queue notifies only for sleepers
-/// that it has not woken yet. `woken` may be too low (a sleeper that timed out takes one off as well), which
-/// costs one call too many, but never too high: that would let a thread sleep on.
-#[derive(Default)]
-pub(super) struct Waiters {
-    waiting: usize,
-    woken: usize,
-}
-
-impl Waiters {
-    pub fn waiting(&self) -> usize {
-        self.waiting
-    }
-
-    /// Whether some thread has been woken that has not had its turn yet.
-    pub fn any_woken(&self) -> bool {
-        self.woken > 0
-    }
-
-    pub fn enter(&mut self) {
-        self.waiting += 1;
-    }
-
-    pub fn leave(&mut self) {
-        self.waiting -= 1;
-        self.woken = self.woken.saturating_sub(1);
-    }
-
-    /// Wake up to `count` more threads.
-    pub fn wake(&mut self, count: usize, condition: &Condvar) {
-        let count = count.min(self.waiting - self.woken);
-        self.woken += count;
-        (0..count).for_each(|_| condition.notify_one());
-    }
-
-    pub fn wake_all(&mut self, condition: &Condvar) {
-        self.wake(usize::MAX, condition);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,19 +126,5 @@ mod tests {
     fn the_longest_timeout_does_not_overflow() {
         let mut patience = Wait::at_most(Duration::MAX).patience();
         assert!(patience.nap() > Some(Duration::from_secs(u64::MAX / 2)));
-    }
-
-    #[test]
-    fn a_thread_is_woken_once_until_it_had_its_turn() {
-        let (mut waiters, condition) = (Waiters::default(), Condvar::new());
-        waiters.wake(1, &condition);
-        assert!(!waiters.any_woken(), "nobody to wake");
-        waiters.enter();
-        waiters.enter();
-        waiters.wake(5, &condition);
-        assert_eq!((waiters.waiting, waiters.woken), (2, 2));
-        waiters.leave();
-        waiters.enter();
-        assert_eq!((waiters.waiting, waiters.woken), (2, 1), "who comes later has not been woken");
     }
 }

@@ -1,51 +1,65 @@
-//! How a thread waits in a queue, and who is woken when: all that touches the mutex and the conditions.
-
-use std::sync::{MutexGuard, PoisonError};
+//! The steps that the queue's methods share: how they wait, and who is woken when.
 
 use super::log::{Origin, Ticket};
-use super::state::{Held, Numbered, State, Until};
-use super::wait::{GaveUp, Patience};
-use super::{BoundedQueue, GetError, PutError, Wait};
+use super::monitor::Locked;
+use super::state::{GETTERS, Held, JOINERS, Numbered, PUTTERS, State};
+use super::wait::Patience;
+use super::{BoundedQueue, GaveUp, GetError, PutError, Wait};
 
 impl<T> BoundedQueue<T> {
     /// The lock under which there is room for an item of this weight: for `push`, at once.
     pub(super) fn room<'q>(
         &'q self,
-        mut state: MutexGuard<'q, State<T>>,
+        mut state: Locked<'q, State<T>>,
         weight: usize,
         patience: &mut Patience<'_>,
-    ) -> Result<MutexGuard<'q, State<T>>, PutError<()>> {
+    ) -> Result<Locked<'q, State<T>>, PutError<()>> {
+        let mut disk_is_full = false;
         loop {
+            state = state
+                .until(PUTTERS, weight, patience, &mut |state, called| {
+                    if std::mem::take(&mut disk_is_full) {
+                        return false;
+                    }
+                    if state.is_shut_down() || state.can_never_fit(weight) {
+                        return true;
+                    }
+                    state.spill(weight, &self.log);
+                    let has_room = called == 0 && state.has_room(weight);
+                    if !has_room {
+                        // It may have been called for room that another one can use.
+                        self.wake_putters(state);
+                    }
+                    has_room
+                })
+                .map_err(|gave_up| match gave_up {
+                    GaveUp::TimedOut => PutError::Full(()),
+                    GaveUp::Gone => PutError::Gone(()),
+                })?;
             if state.is_shut_down() {
                 return Err(PutError::ShutDown(()));
             }
             if state.can_never_fit(weight) {
                 return Err(PutError::TooLarge(()));
             }
-            state.spill(weight, &self.log);
-            if state.has_room(weight) {
-                let Some(log) = self.log.get().filter(|log| !log.has_room(weight)) else { return Ok(state) };
-                // To make room there takes a while.
-                drop(state);
-                let prepared = log.prepare(weight);
-                state = self.lock();
-                if prepared {
-                    continue;
-                }
-                // The disk is full, and so is the queue.
-            }
-            state = match self.pause(state, Until::NotFull { weight }, patience) {
-                Ok(state) => state,
-                Err(GaveUp::TimedOut) => return Err(PutError::Full(())),
-                Err(GaveUp::Gone) => return Err(PutError::Gone(())),
-            };
+            let Some(log) = self.log.get().filter(|log| !log.has_room(weight)) else { return Ok(state) };
+            // To make room there takes a while. If the disk is full, so is the queue.
+            drop(state);
+            disk_is_full = !log.prepare(weight);
+            state = self.lock();
         }
     }
 
-    pub(super) fn push(&self, state: &mut State<T>, item: T, weight: usize, origin: Origin<'_>) -> Ticket {
+    pub(super) fn push(
+        &self,
+        state: &mut Locked<'_, State<T>>,
+        item: T,
+        weight: usize,
+        origin: Origin<'_>,
+    ) -> Ticket {
         let ticket = self.log.get().map_or(0, |log| log.put(state.next_number(), &item, origin));
         state.push(item, weight);
-        state.getters.wake(1, &self.not_empty);
+        state.wake(GETTERS, 1);
         self.wake_putters(state);
         ticket
     }
@@ -57,65 +71,51 @@ impl<T> BoundedQueue<T> {
         }
     }
 
-    /// The next item, and the lock under which it was taken.
-    pub(super) fn next(&self, wait: Wait<'_>) -> Result<(MutexGuard<'_, State<T>>, Numbered<T>), GetError> {
-        let mut patience = wait.patience();
-        let mut state = self.lock();
-        loop {
-            if let Some(next) = state.take(&self.log) {
-                return Ok((state, next));
-            }
-            if state.is_exhausted() {
-                return Err(GetError::ShutDown);
-            }
-            state = match self.pause(state, Until::NotEmpty, &mut patience) {
-                Ok(state) => state,
-                Err(GaveUp::TimedOut) => return Err(GetError::Empty),
-                Err(GaveUp::Gone) => return Err(GetError::Gone),
-            };
+    /// The number of unfinished tasks has changed.
+    pub(super) fn note_tasks(&self, state: &State<T>) {
+        if let Some(log) = self.log.get() {
+            log.tasks(state.unfinished());
         }
+    }
+
+    /// The next item, and the lock under which it was taken.
+    pub(super) fn next(&self, wait: Wait<'_>) -> Result<(Locked<'_, State<T>>, Numbered<T>), GetError> {
+        let mut next = None;
+        let locked = self
+            .lock()
+            .until(GETTERS, 0, &mut wait.patience(), &mut |state, called| {
+                if state.len() > called {
+                    next = state.take(&self.log);
+                }
+                next.is_some() || state.is_exhausted()
+            })
+            .map_err(|gave_up| match gave_up {
+                GaveUp::TimedOut => GetError::Empty,
+                GaveUp::Gone => GetError::Gone,
+            })?;
+        next.map(|next| (locked, next)).ok_or(GetError::ShutDown)
     }
 
     /// The state. Only a user's `weigh` can panic under the lock, and it is called before a step changes
     /// the state, so that what a poisoned mutex protects is sound.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> Locked<'_, State<T>> {
+        self.monitor.lock()
     }
 
-    /// Sleep until woken, for one nap at most, and ask the wait's check. Whoever calls this looks again
-    /// whether it can go on, before it calls it again.
-    pub(super) fn pause<'q>(
-        &'q self,
-        mut state: MutexGuard<'q, State<T>>,
-        until: Until,
-        patience: &mut Patience<'_>,
-    ) -> Result<MutexGuard<'q, State<T>>, GaveUp> {
-        let nap = patience.nap().ok_or(GaveUp::TimedOut)?;
-        let condition = match until {
-            Until::NotEmpty => &self.not_empty,
-            Until::NotFull { .. } => &self.not_full,
-            Until::AllTasksDone => &self.all_tasks_done,
-        };
-        state.enter(until);
-        (state, _) = condition.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner);
-        state.leave(until);
-
-        let Some(alive) = patience.alive() else {
-            return Ok(state);
-        };
-        drop(state);
-        let baton = Baton { queue: self, until };
-        if !alive() {
-            return Err(GaveUp::Gone);
-        }
-        std::mem::forget(baton);
-        Ok(self.lock())
-    }
-
-    /// There may be room now, or room left: wake the putters that can use it.
-    pub(super) fn wake_putters(&self, state: &mut State<T>) {
-        let count = state.putters_to_wake();
-        state.putters.wake(count, &self.not_full);
+    /// There may be room now, or room left: wake the putters that can use it, and nobody else.
+    pub(super) fn wake_putters(&self, state: &mut Locked<'_, State<T>>) {
+        let (mut slots, mut weight) = (1, 0_usize);
+        state.wake_fitting(PUTTERS, |state, need| {
+            if !state.has_slots(slots) {
+                return None;
+            }
+            let sum = weight.saturating_add(need);
+            let fits = state.can_bear(sum);
+            if fits {
+                (slots, weight) = (slots + 1, sum);
+            }
+            Some(fits)
+        });
     }
 
     /// A step after which there may be room for others, or nothing more to come.
@@ -127,9 +127,9 @@ impl<T> BoundedQueue<T> {
     }
 
     /// The last item that could have come back is gone for good: getters need not wait for it any more.
-    pub(super) fn wake_getters_at_the_end(&self, state: &mut State<T>) {
+    pub(super) fn wake_getters_at_the_end(&self, state: &mut Locked<'_, State<T>>) {
         if state.is_exhausted() {
-            state.getters.wake_all(&self.not_empty);
+            state.wake(GETTERS, usize::MAX);
         }
     }
 
@@ -140,45 +140,23 @@ impl<T> BoundedQueue<T> {
         let discarded = state.put_back(back, held);
         if let Some(item) = &discarded {
             self.note_left(number, item);
-            if let Some(log) = self.log.get() {
-                log.tasks(state.unfinished());
-            }
+            self.note_tasks(&state);
             self.wake_joiners(&mut state);
             self.wake_getters_at_the_end(&mut state);
         } else {
             if let Some(log) = self.log.get().filter(|_| attempts > 0) {
                 log.failed(number, attempts);
             }
-            state.getters.wake(1, &self.not_empty);
+            state.wake(GETTERS, 1);
         }
         drop(state);
         drop(discarded);
     }
 
     /// Some item was done: if it was the last one, every `join` ends.
-    pub(super) fn wake_joiners(&self, state: &mut State<T>) {
+    pub(super) fn wake_joiners(&self, state: &mut Locked<'_, State<T>>) {
         if state.unfinished() == 0 {
-            state.joiners.wake_all(&self.all_tasks_done);
-        }
-    }
-}
-
-/// The wake-up that a thread may have consumed before it asks whether its client is still there. Dropped,
-/// because the client is gone or the check panicked, it goes on to the next waiter: nobody else would tell
-/// that one of the item or the room there is.
-struct Baton<'q, T> {
-    queue: &'q BoundedQueue<T>,
-    until: Until,
-}
-
-impl<T> Drop for Baton<'_, T> {
-    fn drop(&mut self) {
-        let mut state = self.queue.lock();
-        match self.until {
-            Until::NotEmpty if state.len() > 0 => state.getters.wake(1, &self.queue.not_empty),
-            Until::NotFull { .. } => self.queue.wake_putters(&mut state),
-            // Nothing to get; or everything is done, which wakes all.
-            Until::NotEmpty | Until::AllTasksDone => {}
+            state.wake(JOINERS, usize::MAX);
         }
     }
 }
@@ -187,6 +165,7 @@ impl<T> Drop for Baton<'_, T> {
 mod tests {
     use std::cell::Cell;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -310,6 +289,82 @@ mod tests {
             assert_eq!(heavy.join().unwrap(), Ok(()));
         });
         assert_eq!(queue.stats().weight, 10);
+    }
+
+    #[test]
+    fn a_heavy_putter_that_waits_leaves_the_others_asleep_until_there_is_room_for_them() {
+        let limits = Limits { maxsize: 0, max_weight: Some(100), weigh: |n: &usize| *n };
+        let queue = BoundedQueue::with_limits(limits);
+        queue.put_many(&mut [1; 100].into(), Wait::not_at_all()).unwrap();
+        let asked = AtomicUsize::new(0);
+        let alive = || asked.fetch_add(1, Ordering::Relaxed) < usize::MAX;
+        thread::scope(|scope| {
+            let start = |weight, before| {
+                let (queue, alive) = (&queue, &alive);
+                let putter = scope.spawn(move || queue.put(weight, Wait::forever().while_alive(alive)));
+                eventually("asleep", || queue.stats().waiting_putters > before);
+                putter
+            };
+            let heavy = start(90, 0);
+            let middle = [(); 8].map(|()| start(40, queue.stats().waiting_putters));
+            let (began, looks) = (Instant::now(), asked.load(Ordering::Relaxed));
+            (0..39).for_each(|_| assert_eq!(queue.try_get(), Ok(1)));
+            assert_eq!((queue.stats().weight, queue.stats().waiting_putters), (61, 9));
+            // A waiter asks when it was woken, or each 750 ms.
+            let slices = 9 * (1 + began.elapsed().as_millis() as usize / 750);
+            let woken = asked.load(Ordering::Relaxed) - looks;
+            assert!(woken <= slices, "{woken} wake-ups for nothing");
+            assert_eq!(queue.try_get(), Ok(1));
+            eventually("one of the middle ones has put", || queue.stats().weight == 100);
+            assert_eq!(queue.stats().waiting_putters, 8);
+            while queue.stats().waiting_putters > 0 {
+                let _ = woken_get(&queue);
+            }
+            assert_eq!(heavy.join().unwrap(), Ok(()));
+            middle.into_iter().for_each(|putter| assert_eq!(putter.join().unwrap(), Ok(())));
+        });
+    }
+
+    fn woken_get(queue: &BoundedQueue<usize>) -> Result<usize, GetError> {
+        queue.get(Wait::at_most(Duration::from_millis(1)))
+    }
+
+    #[test]
+    fn who_waits_longest_gets_the_next_item_and_nobody_passes_who_was_called() {
+        let queue = BoundedQueue::new(0);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        thread::scope(|scope| {
+            for n in 0..4 {
+                let (queue, sender) = (&queue, sender.clone());
+                scope.spawn(move || {
+                    let item = woken(|wait| queue.get(wait.while_alive(&|| true))).unwrap();
+                    sender.send((n, item)).unwrap();
+                });
+                eventually("asleep", || queue.stats().waiting_getters > n);
+            }
+            for n in 0..4 {
+                queue.try_put(n).unwrap();
+                assert_eq!(receiver.recv_timeout(LONG), Ok((n, n)));
+            }
+        });
+        // One was called, and asks for a while whether its client is there: its item is not another one's.
+        let (asking, asked) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+        let alive = || {
+            asking.wait();
+            asked.wait();
+            true
+        };
+        thread::scope(|scope| {
+            let first = scope.spawn(|| queue.get(Wait::at_most(LONG).while_alive(&alive)));
+            eventually("asleep", || queue.stats().waiting_getters == 1);
+            queue.try_put(7).unwrap();
+            asking.wait();
+            assert_eq!((queue.len(), queue.try_get()), (1, Err(GetError::Empty)));
+            queue.try_put(8).unwrap();
+            assert_eq!(queue.try_get(), Ok(7), "two are there");
+            asked.wait();
+            assert_eq!(first.join().unwrap(), Ok(8));
+        });
     }
 
     #[test]
