@@ -16,6 +16,7 @@
 //!
 //! Mirrors `dispatch` and `Server.serve_client` of CPython's `multiprocessing.managers`.
 
+mod arguments;
 mod call;
 mod exception;
 mod reply;

@@ -3,7 +3,6 @@
 use crate::message::{Argument, Call, Exception};
 use crate::pickle::Value;
 use crate::shared::engine::Stopped;
-use crate::shared::queue::seconds;
 use crate::shared::tag::Tag;
 use crate::shared::{Answer, SharedQueue};
 
@@ -51,7 +50,7 @@ impl SharedQueue {
 
     pub(super) fn task_failed(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         let [tag, delay] = call.bind(["tag", "delay"], 0)?;
-        let delay = seconds(call, delay, "delay")?.unwrap_or_default();
+        let delay = call.seconds(delay, "delay")?.unwrap_or_default();
         let caller = call.caller().id();
         let tags = match self.tags(call, tag)? {
             Some(tags) => tags,

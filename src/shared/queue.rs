@@ -376,30 +376,10 @@ fn limit(
     block: Option<Argument>,
     timeout: Option<Argument>,
 ) -> Result<Option<Duration>, Exception> {
-    if !may_block || !call.truth(block, true) {
+    if !may_block {
         return Ok(Some(Duration::ZERO));
     }
-    seconds(call, timeout, "timeout")
-}
-
-/// An argument that is a number of seconds; `None` if it is Python's, or not given.
-pub(super) fn seconds(
-    call: &Call<'_>,
-    argument: Option<Argument>,
-    name: &str,
-) -> Result<Option<Duration>, Exception> {
-    let seconds = match argument.map(|argument| call.small(argument)).transpose()? {
-        None | Some(Value::None) => return Ok(None),
-        Some(Value::Int(seconds)) => seconds as f64,
-        Some(Value::Bool(flag)) => f64::from(u8::from(flag)),
-        Some(Value::Float(seconds)) => seconds,
-        Some(other) => return Err(call.wrong_type(&format!("a number of seconds as its {name}"), &other)),
-    };
-    if seconds < 0.0 || seconds.is_nan() {
-        return Err(Exception::value_error(format!("'{name}' must be a non-negative number")));
-    }
-    // No clock counts up to what does not fit.
-    Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
+    call.limit(block, timeout)
 }
 
 /// What a method raises that was stopped.

@@ -12,6 +12,7 @@ mod server;
 #[path = "../common/stores.rs"]
 #[allow(dead_code, reason = "without features nothing runs again")]
 mod stores;
+mod waiting;
 
 use std::io::Write;
 use std::net::TcpStream;
