@@ -39,6 +39,7 @@
 //! | `message` | requests and replies: [`Call`], [`Exception`] |
 //! | `error` | [`Error`]: what a client's call can come to |
 //! | `shared` | what can be served: [`Shared`], [`SharedQueue`], and delivery at least once |
+//! | `objects` | what can be served beside queues: `SharedDict` (feature `objects`) |
 //! | `store` | `Store`: a journal on disk, for queues that outlive the process (feature `journal`) |
 //! | `redis` | `RedisStore`: queues in Redis, for any number of hubs (feature `redis`) |
 //! | `proxy` | clients: [`Proxy`], [`QueueProxy`], reconnecting |
@@ -61,6 +62,8 @@ mod manager;
 mod memory;
 mod message;
 mod number;
+#[cfg(feature = "objects")]
+mod objects;
 pub mod pickle;
 mod proxy;
 pub mod queue;
@@ -86,6 +89,8 @@ pub use connection::AuthKey;
 pub use error::Error;
 pub use manager::{BaseManager, LogLine, Options, Server, Stopper};
 pub use message::{Argument, Call, Caller, Exception, Token};
+#[cfg(feature = "objects")]
+pub use objects::SharedDict;
 pub use pickle::{Pickled, Value};
 pub use proxy::{Delivery, Proxy, QueueProxy, Retry};
 pub use queue::{BoundedQueue, GaveUp, Monitor, Wait};

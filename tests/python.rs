@@ -112,6 +112,12 @@ fn factories_make_new_queues_that_last_as_long_as_their_proxies() {
     run_on_hubs("factories.py", &[]);
 }
 
+#[cfg(feature = "objects")]
+#[test]
+fn random_operations_on_a_dict_are_what_they_are_in_python() {
+    run_on_hubs("dicts.py", &["11", "12", "13", "14"]);
+}
+
 #[test]
 fn an_object_written_in_rust_has_methods_in_python() {
     run_on_hubs("counter.py", &[]);
@@ -314,7 +320,7 @@ fn workers_that_are_killed_while_they_wait_take_no_item_with_them() {
 #[test]
 fn the_programs_hold_on_cpython_s_own_server() {
     if let Some(python) = pythons::all().last() {
-        for script in ["equality.py", "shapes.py", "errors.py", "factories.py", "counter.py"] {
+        for script in ["equality.py", "shapes.py", "errors.py", "factories.py", "counter.py", "dicts.py"] {
             let (_server, address) = cpython_hub(python);
             python.run(script, &[&address, KEY]);
         }

@@ -189,6 +189,30 @@ impl<'a> Call<'a> {
         self.kwargs.iter().step_by(2).any(|&span| self.walker.text(&self.frame, span) == Some(name))
     }
 
+    /// The arguments by position, of a method that takes any number of them.
+    #[cfg(feature = "objects")]
+    pub(crate) fn positional(&self) -> impl Iterator<Item = Argument> + use<'a> {
+        self.args.iter().map(|&span| Argument(span))
+    }
+
+    /// The arguments by name, of a method that takes any.
+    #[cfg(feature = "objects")]
+    pub(crate) fn keywords(&self) -> impl Iterator<Item = (&str, Argument)> {
+        self.kwargs
+            .chunks_exact(2)
+            .map(|pair| (self.walker.text(&self.frame, pair[0]).unwrap_or_default(), Argument(pair[1])))
+    }
+
+    /// The keys and values of an argument that is a dict; `None` if it is something else.
+    #[cfg(feature = "objects")]
+    pub(crate) fn pairs(
+        &self,
+        argument: Argument,
+    ) -> Option<impl Iterator<Item = (Argument, Argument)> + use<'a>> {
+        let pairs = self.walker.pairs(&self.frame, argument.0)?;
+        Some(pairs.chunks_exact(2).map(|pair| (Argument(pair[0]), Argument(pair[1]))))
+    }
+
     /// An argument as a value, however large; what has no [`Value`] of its own comes as [`Value::Opaque`].
     ///
     /// # Errors

@@ -10,10 +10,15 @@ use crate::message::{Call, Exception};
 use crate::shared::{Shared, queue};
 
 /// What a hub can make: the factories of `netq serve`.
-pub const KINDS: &[Kind] = &[queue::KIND, Kind { typeid: "JoinableQueue", ..queue::KIND }];
+pub const KINDS: &[Kind] = &[
+    queue::KIND,
+    Kind { typeid: "JoinableQueue", ..queue::KIND },
+    #[cfg(feature = "objects")]
+    crate::objects::DICT,
+];
 
 /// A new object, or what Python's class raises.
-pub(super) type Made = Result<Arc<dyn Shared>, Exception>;
+pub(crate) type Made = Result<Arc<dyn Shared>, Exception>;
 
 /// A kind of objects: what clients call it, how it is made, and what a client must know of it.
 ///
@@ -37,9 +42,9 @@ pub struct Kind {
     pub arguments: &'static str,
     /// Methods that no other kind has. One of them is enough to know the kind by: a hub may expose no more of an
     /// object than its clients need.
-    pub(super) own: &'static [&'static str],
-    pub(super) again: fn(method: &str) -> Again,
-    pub(super) make: fn(Call<'_>, Option<usize>) -> Made,
+    pub(crate) own: &'static [&'static str],
+    pub(crate) again: fn(method: &str) -> Again,
+    pub(crate) make: fn(Call<'_>, Option<usize>) -> Made,
 }
 
 /// What it does to call a method once more of which it is not known whether it was carried out.
