@@ -23,10 +23,12 @@ pub fn is_redis() -> bool {
     std::env::var(STORE).is_ok_and(|store| store.contains("://"))
 }
 
-/// Runs all tests of this binary again, but those whose names begin with `again_`, on a store of this kind.
-pub fn again(store: &str) {
+/// Runs all tests of this binary again, but those whose names begin with `again_` or hold one of these words, on a
+/// store of this kind.
+pub fn again(store: &str, but: &[&str]) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--skip", "again_", "--test-threads=4"])
+        .args(but.iter().flat_map(|word| ["--skip", word]))
         .env(STORE, store)
         .output()
         .unwrap();
@@ -36,18 +38,18 @@ pub fn again(store: &str) {
 }
 
 /// Runs them on a journal.
-pub fn again_on_a_journal(name: &str) {
+pub fn again_on_a_journal(name: &str, but: &[&str]) {
     let directory = std::env::temp_dir().join(format!("netq-again-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
-    again(directory.to_str().unwrap());
+    again(directory.to_str().unwrap(), but);
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
 /// Runs them on a Redis, with a database for each hub.
-pub fn again_on_redis() {
+pub fn again_on_redis(but: &[&str]) {
     if server::is_there() {
         let redis = Redis::start_with(&["--appendonly", "yes", "--databases", "4000"]);
-        again(&redis.url());
+        again(&redis.url(), but);
     }
 }
 

@@ -85,13 +85,13 @@ fn hub(options: Options) -> BaseManager {
 #[cfg(feature = "journal")]
 #[test]
 fn again_with_the_queues_in_a_journal() {
-    stores::again_on_a_journal("hub");
+    stores::again_on_a_journal("hub", &[]);
 }
 
 #[cfg(feature = "redis")]
 #[test]
 fn again_with_the_queues_in_redis() {
-    stores::again_on_redis();
+    stores::again_on_redis(&[]);
 }
 
 fn tasks(hub: &BaseManager) -> QueueProxy {

@@ -34,13 +34,13 @@ use support::Rng;
 #[cfg(feature = "journal")]
 #[test]
 fn again_with_the_queues_in_a_journal() {
-    stores::again_on_a_journal("redelivery");
+    stores::again_on_a_journal("redelivery", &[]);
 }
 
 #[cfg(feature = "redis")]
 #[test]
 fn again_with_the_queues_in_redis() {
-    stores::again_on_redis();
+    stores::again_on_redis(&[]);
 }
 
 /// Random numbers for a test, whose seed is in its output.
