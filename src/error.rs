@@ -63,6 +63,8 @@ pub enum Error {
     WrongType(WrongType),
     /// The manager's server runs already. Python's `ProcessError`.
     AlreadyStarted,
+    /// The manager's server does not run.
+    NotStarted,
 }
 
 impl From<Exception> for Error {
@@ -119,6 +121,9 @@ impl fmt::Display for Error {
             }
             Self::WrongType(wrong) => wrong.fmt(f),
             Self::AlreadyStarted => f.write_str("this manager's server has been started already"),
+            Self::NotStarted => f.write_str(
+                "this manager has no server of its own running: to stop another program's there is shutdown_remote()",
+            ),
         }
     }
 }

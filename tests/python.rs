@@ -450,7 +450,7 @@ fn errors_of_cpython_s_queue_are_errors_in_rust() {
 fn objects_of_cpython_s_server_are_called_made_and_given_back() {
     with_each(|python| {
         let (server, address) = cpython_hub(python);
-        let mut manager = BaseManager::new(address, KEY.as_bytes());
+        let manager = BaseManager::new(address, KEY.as_bytes());
         manager.connect().unwrap();
         let counter = manager.proxy("get_counter", &[]).unwrap();
         assert_eq!(counter.call("add", &[]).unwrap(), 1.into());
@@ -476,7 +476,7 @@ fn objects_of_cpython_s_server_are_called_made_and_given_back() {
         let information = manager.dispatch("debug_info").unwrap();
         assert!(information.as_str().unwrap().contains(&counter.token().ident), "{information}");
 
-        manager.shutdown().unwrap();
+        manager.shutdown_remote().unwrap();
         server.finish();
     });
 }

@@ -109,7 +109,7 @@ pub fn run(mut args: Args) -> Result<(), Failure> {
     if !manager.queue(RESULTS)?.is_empty()? {
         return Err(Failure::failed("there are more results than tasks"));
     }
-    manager.shutdown()?;
+    manager.shutdown_remote()?;
     hub.wait()?;
     let shares: Vec<String> =
         tally.iter().enumerate().map(|(at, count)| format!("worker {}: {count}", at + 1)).collect();
@@ -166,9 +166,8 @@ pub fn worker(mut args: Args) -> Result<(), Failure> {
     let results = hub.queue(RESULTS)?;
     // A demo that was killed cannot end its processes any more; but its end of this pipe is closed then.
     background(Box::new(move || {
-        let mut manager = hub.manager;
         let _ = io::stdin().read(&mut [0]);
-        let _ = manager.shutdown();
+        let _ = hub.manager.shutdown_remote();
         std::process::exit(1);
     }));
     while let Value::Str(address) = tasks.get()? {

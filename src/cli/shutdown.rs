@@ -33,9 +33,9 @@ pub fn run(mut args: Args) -> Result<(), Failure> {
             Arg::Word(word) => return Err(args.unexpected(&word)),
         }
     }
-    let mut manager = access.hub(Retry::never())?.manager;
+    let manager = access.hub(Retry::never())?.manager;
     if manager.address().contains(',') {
         return Err(Failure::usage("--connect: give the address of the one hub that is to stop"));
     }
-    Ok(manager.shutdown()?)
+    Ok(manager.shutdown_remote()?)
 }

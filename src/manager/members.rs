@@ -79,13 +79,14 @@ impl Members {
         self.lock().refused += 1;
     }
 
-    /// Closes every connection and waits, up to `patience`, until their threads have let go of them.
-    pub(super) fn close_all(&self, patience: Duration) {
+    /// Closes every connection, or only what comes by it, so that replies still go out; and waits, up to `patience`,
+    /// until their threads have let go of them.
+    pub(super) fn close_all(&self, how: Shutdown, patience: Duration) {
         let mut state = self.lock();
         state.closed = true;
         for (_, stream) in state.strangers.iter().chain(&state.members) {
             // It may be closed already; its thread notices either way.
-            let _ = stream.shutdown(Shutdown::Both);
+            let _ = stream.shutdown(how);
         }
         let some_left = |state: &mut State| !(state.strangers.is_empty() && state.members.is_empty());
         drop(self.all_gone.wait_timeout_while(state, patience, some_left));

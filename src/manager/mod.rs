@@ -15,6 +15,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::connection::AuthKey;
 use crate::error::Error;
@@ -198,22 +199,44 @@ impl BaseManager {
         self.remote().dispatch(method, &[])
     }
 
-    /// Stops the server: the one that [`start`](Self::start) began, or else the one at the address, if it
-    /// lets its clients do that. Python's `shutdown()`.
+    /// Stops the server that [`start`](Self::start) began, and no other. Python's `shutdown()`.
+    ///
+    /// All connections are closed at once, so that clients' calls fail; what they had goes back to its queues. A call that
+    /// waits, in a queue or another [`Monitor`](crate::Monitor), ends within a second. One that is still running after two
+    /// is left to itself: it goes on in its thread, and its result goes nowhere. So this takes milliseconds where nobody
+    /// is connected, and three seconds at the most.
     ///
     /// # Errors
-    /// Those of [`connect`](Self::connect) where the server is another process's;
-    /// [`Error::RemoteTraceback`] if it refuses.
+    /// [`Error::NotStarted`] if this manager's server does not run: it was not started, or has been shut down. To stop the
+    /// server of another program there is [`shutdown_remote`](Self::shutdown_remote).
     pub fn shutdown(&mut self) -> Result<(), Error> {
-        match self.running.take() {
-            Some(running) => {
-                running.stopper.stop();
-                // A panic in it has been printed by its own thread.
-                let _ = running.thread.join();
-                Ok(())
-            }
-            None => self.remote().dispatch("shutdown", &[]).map(drop),
-        }
+        self.end(|stopper| stopper.stop())
+    }
+
+    /// Stops the server that [`start`](Self::start) began, its queues first, so that clients come to an end of their own.
+    /// As [`shutdown`](Self::shutdown) after [`Stopper::stop_within`], which says what happens in that time.
+    ///
+    /// # Errors
+    /// As for [`shutdown`](Self::shutdown).
+    pub fn shutdown_within(&mut self, grace: Duration) -> Result<(), Error> {
+        self.end(|stopper| stopper.stop_within(grace))
+    }
+
+    fn end(&mut self, stop: impl FnOnce(&Stopper)) -> Result<(), Error> {
+        let running = self.running.take().ok_or(Error::NotStarted)?;
+        stop(&running.stopper);
+        // A panic in it has been printed by its own thread.
+        let _ = running.thread.join();
+        Ok(())
+    }
+
+    /// Asks the server at the address to stop, whoever has started it. It answers before it does. What `netq shutdown`
+    /// does; in Python: `dispatch(connection, None, 'shutdown')`.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect); [`Error::RemoteTraceback`] if it does not let its clients do that.
+    pub fn shutdown_remote(&self) -> Result<(), Error> {
+        self.dispatch("shutdown").map(drop)
     }
 
     fn remote(&self) -> Remote {
@@ -223,10 +246,8 @@ impl BaseManager {
 
 impl Drop for BaseManager {
     fn drop(&mut self) {
-        if self.running.is_some() {
-            // It is ours, and stopping it needs no connection.
-            let _ = self.shutdown();
-        }
+        // If it has not been started, nothing has to be done.
+        let _ = self.shutdown();
     }
 }
 

@@ -215,6 +215,13 @@ impl Objects {
         Some(entry.object.clone())
     }
 
+    /// Has all objects end what they do, and says whether all have.
+    pub(super) fn retire(&self) -> bool {
+        let objects: Vec<_> = self.read().0.iter().map(|(_, entry)| entry.object.clone()).collect();
+        // All are asked, whatever one of them says.
+        objects.iter().filter(|object| !object.retire()).count() == 0
+    }
+
     /// Python's `Server.number_of_objects`: those to which a proxy refers.
     pub(super) fn count(&self) -> usize {
         self.read().0.iter().filter(|(_, entry)| entry.references > 0).count()

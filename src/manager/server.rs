@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::connection::AuthKey;
 use crate::manager::hub::Hub;
@@ -25,6 +25,9 @@ pub(super) const STACK: usize = 256 * 1024;
 /// How long to leave the listener alone when the process has no descriptor or thread left: it would report
 /// the same connection again at once, and keep a processor busy with that.
 const EXHAUSTED: Duration = Duration::from_millis(50);
+
+/// How often to look whether clients have come to an end.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A bound, listening server. Python's `multiprocessing.managers.Server`, as `get_server()` returns it.
 ///
@@ -91,7 +94,7 @@ impl Server {
             }
         }
         drop(self.listener);
-        self.hub.members.close_all(Duration::from_secs(2));
+        self.hub.members.close_all(Shutdown::Both, Duration::from_secs(2));
         self.hub.flush_log();
     }
 }
@@ -112,6 +115,29 @@ impl Stopper {
     /// Makes [`Server::serve_forever`] return. Does not wait until it has.
     pub fn stop(&self) {
         self.hub.stop();
+    }
+
+    /// Stops the server when its clients have come to an end, or the time is over.
+    ///
+    /// 1. Its queues are shut down, as by their method `shutdown()`: puts are refused, and who waits to put or to get is
+    ///    told [`ShutDown`](crate::Error::ShutDown). Gets go on until a queue is empty; other objects do what their
+    ///    [`Shared::retire`](crate::Shared::retire) says.
+    /// 2. When the queues are empty, and clients done with what they got, no further calls are taken; those that are
+    ///    running may end.
+    /// 3. Then, or after `grace`, it ends as after [`stop`](Self::stop). This returns by then.
+    ///
+    /// A worker that puts results finds that queue shut down too: where there are such, shut down the queues of tasks by
+    /// [`BoundedQueue::shutdown`](crate::BoundedQueue::shutdown), [`join`](crate::BoundedQueue::join) them, and only then
+    /// do this. Queues in a Redis, which other hubs serve too, go on.
+    pub fn stop_within(&self, grace: Duration) {
+        let started = Instant::now();
+        let left = || grace.saturating_sub(started.elapsed());
+        while !self.hub.objects.retire() && !left().is_zero() && !self.hub.is_stopping() {
+            // Objects do not tell when they are done.
+            thread::sleep(LOOK.min(left()));
+        }
+        self.hub.members.close_all(Shutdown::Read, left());
+        self.stop();
     }
 
     /// The server's figures, as the method `stat` answers them to clients: a dict.

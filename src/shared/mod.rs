@@ -96,6 +96,13 @@ pub trait Shared: Send + Sync {
         None
     }
 
+    /// Called, again and again, when the server is to end as soon as its clients have: see
+    /// [`Stopper::stop_within`](crate::Stopper::stop_within). The object takes nothing new from now on, tells those who
+    /// wait for it, and says whether nothing is left that a client might still want. Returns at once.
+    fn retire(&self) -> bool {
+        true
+    }
+
     /// Figures for `netq stat`, by name.
     fn stats(&self) -> Vec<(&'static str, Value)> {
         Vec::new()

@@ -34,16 +34,16 @@ fn a_wrong_key_is_refused_and_logged_in_one_line() {
 #[test]
 fn clients_can_stop_the_hub_unless_it_does_not_let_them() {
     let hub = hub(Options { remote_shutdown: false, ..Options::default() });
-    let mut client = BaseManager::new(hub.address(), KEY);
-    let error = client.shutdown().unwrap_err().to_string();
+    let client = BaseManager::new(hub.address(), KEY);
+    let error = client.shutdown_remote().unwrap_err().to_string();
     assert!(error.contains("PermissionError"), "{error}");
     client.connect().unwrap();
 
     let server = BaseManager::new("127.0.0.1:0", KEY).get_server().unwrap();
-    let mut client = BaseManager::new(server.address().to_string(), KEY);
+    let client = BaseManager::new(server.address().to_string(), KEY);
     let running = thread::spawn(move || server.serve_forever());
     client.connect().unwrap();
-    client.shutdown().unwrap();
+    client.shutdown_remote().unwrap();
     running.join().unwrap();
     assert!(matches!(client.connect(), Err(Error::Connect { .. })));
 }
