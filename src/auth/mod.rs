@@ -21,6 +21,7 @@
 mod hmac;
 mod md5;
 mod random;
+mod sha384;
 
 use std::fmt;
 
@@ -73,7 +74,7 @@ impl Digest {
         match self {
             Self::Md5 => hmac::hmac::<hmac::Md5>(key, message),
             Self::Sha256 => hmac::hmac::<sha2::Sha256>(key, message),
-            Self::Sha384 => hmac::hmac::<sha2::Sha384>(key, message),
+            Self::Sha384 => hmac::hmac::<hmac::Sha384>(key, message),
         }
     }
 }
