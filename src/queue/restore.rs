@@ -13,8 +13,9 @@ pub(crate) struct Restoring<T> {
     queue: Arc<BoundedQueue<T>>,
     /// From here on all numbers are there, and none has failed.
     row: u64,
-    /// Of that row, what came before its turn.
-    early: BTreeMap<u64, T>,
+    /// Of that row, what came before its turn, with its attempts: none. (With them it is the map that the queue has
+    /// anyway; one of another type is 5 KiB of code.)
+    early: BTreeMap<u64, (T, u32)>,
 }
 
 impl<T> Restoring<T> {
@@ -31,11 +32,11 @@ impl<T> Restoring<T> {
             state.restore(number, attempts, item);
         } else if number == state.next_number() {
             state.restore_next(item, &self.queue.log);
-            while let Some(item) = self.early.remove(&state.next_number()) {
+            while let Some((item, _)) = self.early.remove(&state.next_number()) {
                 state.restore_next(item, &self.queue.log);
             }
         } else {
-            self.early.insert(number, item);
+            self.early.insert(number, (item, 0));
         }
     }
 
@@ -43,8 +44,8 @@ impl<T> Restoring<T> {
     /// are items if it is not said how many.
     pub(crate) fn end(self, next: u64, unfinished: Option<u64>) {
         let mut state = self.queue.lock();
-        for (number, item) in self.early {
-            state.restore(number, 0, item);
+        for (number, (item, attempts)) in self.early {
+            state.restore(number, attempts, item);
         }
         state.end_restore(next, unfinished, &self.queue.log);
     }
