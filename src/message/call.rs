@@ -150,12 +150,23 @@ impl<'a> Call<'a> {
         names: [&str; N],
         required: usize,
     ) -> Result<[Option<Argument>; N], Exception> {
-        let method = self.method;
         let mut bound = [None; N];
-        if self.args.len() > N {
-            let given = self.args.len();
+        self.assign(&names, required, &mut bound)?;
+        Ok(bound)
+    }
+
+    /// [`bind`](Self::bind), once in the program and not for each number of parameters.
+    fn assign(
+        &self,
+        names: &[&str],
+        required: usize,
+        bound: &mut [Option<Argument>],
+    ) -> Result<(), Exception> {
+        let method = self.method;
+        if self.args.len() > bound.len() {
+            let (most, given) = (bound.len(), self.args.len());
             return Err(Exception::type_error(format!(
-                "{method}() takes at most {N} positional arguments but {given} were given"
+                "{method}() takes at most {most} positional arguments but {given} were given"
             )));
         }
         for (slot, &span) in bound.iter_mut().zip(self.args) {
@@ -176,7 +187,7 @@ impl<'a> Call<'a> {
             bound[position] = Some(Argument(pair[1]));
         }
         match bound[..required].iter().position(Option::is_none) {
-            None => Ok(bound),
+            None => Ok(()),
             Some(missing) => Err(Exception::type_error(format!(
                 "{method}() missing required argument: '{}'",
                 names[missing]
