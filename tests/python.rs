@@ -442,6 +442,11 @@ fn errors_of_cpython_s_queue_are_errors_in_rust() {
             small.shutdown(false).unwrap();
             assert!(matches!(small.get(), Err(Error::ShutDown)));
             assert!(matches!(small.put(1), Err(Error::ShutDown)));
+            let stopped = small.put_all(1..=1000).unwrap_err();
+            assert!(matches!(stopped.error, Error::ShutDown));
+            assert_eq!(stopped.put, 0);
+            // As many were sent as fit before the first reply came.
+            assert_eq!(stopped.rest, (1..=stopped.rest.len()).map(Value::from).collect::<Vec<_>>());
         }
     });
 }

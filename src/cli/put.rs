@@ -175,9 +175,10 @@ impl Sink {
 
     fn put_pipelined(&mut self, items: Vec<Value>) -> Result<(), Failure> {
         let total = items.len();
-        self.queue.put_all(items).map_err(|error| self.failure(&error, total))?;
-        self.count += total as u64;
-        Ok(())
+        let result = self.queue.put_all(items);
+        let put = result.as_ref().map_or_else(|stopped| stopped.put, |&put| put);
+        self.count += put as u64;
+        result.map(drop).map_err(|stopped| self.failure(&stopped.error, total - put))
     }
 
     fn put_one(&mut self, item: Value, timeout: Duration) -> Result<(), Failure> {

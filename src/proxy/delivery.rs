@@ -162,7 +162,7 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Empty`] if there is none; otherwise as for [`take`](Self::take).
     pub fn try_take(&self) -> Result<Delivery<'_>, Error> {
-        self.take_one(Await::Prompt)
+        self.take_one(Await::Not)
     }
 
     /// Waits for one item, at most `timeout` (`None` is for ever), and takes what is there, up to `max_items`, on loan
@@ -216,11 +216,8 @@ impl QueueProxy {
         if !self.exposes("lend") {
             return Err(Error::Unsupported { method: "lend".into() });
         }
-        // Who does not wait says so: `block=False`.
-        let args = [most.into(), false.into()];
-        let args = if matches!(wait, Await::Timed(_)) { &args[..1] } else { &args };
-        let lent =
-            self.ask(&Ask { method: "lend", args, kwargs: &[], repeat: Repeat::Always, reply: wait })?;
+        let (args, repeat) = (&[most.into()], Repeat::Always);
+        let lent = self.ask(&Ask { method: "lend", args, kwargs: &[], repeat, reply: wait })?;
         let pairs = parts(lent).map_err(|other| unexpected("a list of deliveries", &other))?;
         pairs.into_iter().map(|pair| self.delivery(pair)).collect()
     }

@@ -52,6 +52,8 @@ pub(super) enum Await {
     /// After this time at the latest, or never. The method's last two arguments are `block` and `timeout`, which the
     /// exchange adds.
     Timed(Option<Duration>),
+    /// At once, because the method is not to wait: the exchange adds `block=False`.
+    Not,
 }
 
 /// A call.
@@ -175,8 +177,12 @@ impl Proxy {
     /// One request, one reply, over the connection that is there. A failure ends it.
     fn exchange_once(&self, line: &mut Line, ask: &Ask<'_>, call: &Progress) -> Result<Reply, Failure> {
         let slice = call.left().map_or(SLICE, |left| left.min(SLICE));
-        let wait = [true.into(), slice.as_secs_f64().into()];
-        let more = if ask.is_timed() { &wait[..] } else { &[] };
+        let wait = [ask.is_timed().into(), slice.as_secs_f64().into()];
+        let more = match ask.reply {
+            Await::Timed(_) => &wait[..],
+            Await::Not => &wait[..1],
+            Await::Prompt | Await::Open => &[],
+        };
         let request = encode_request(Some(&self.token().ident), ask.method, [ask.args, more], ask.kwargs);
         let patience = match ask.reply {
             // If it is in vain, the method is called again: that the time is over need not be seen here.

@@ -4,6 +4,7 @@ mod delivery;
 mod exchange;
 mod line;
 mod pipeline;
+mod put;
 mod queue;
 mod remote;
 mod retry;
@@ -19,6 +20,7 @@ use crate::pickle::Value;
 use crate::shared::{Again, Kind};
 
 pub use delivery::Delivery;
+pub use put::{Item, PutAllError};
 pub use queue::QueueProxy;
 pub(crate) use remote::Remote;
 pub use retry::Retry;

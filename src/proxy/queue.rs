@@ -1,19 +1,13 @@
 //! A proxy of a queue: `queue.Queue`'s methods as Rust functions.
 
-use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::Error;
-use crate::pickle::{Pickled, Value};
+use crate::pickle::Value;
 use crate::proxy::Proxy;
 use crate::proxy::delivery::parts;
-use crate::proxy::exchange::{Ask, Await, Repeat, SLICE};
+use crate::proxy::exchange::{Ask, Await, Repeat};
 use crate::proxy::remote::is_timeout;
-
-/// A batch of [`QueueProxy::put_all`] ends at this many items or bytes: by then an exchange costs little
-/// beside its items.
-const BATCH_ITEMS: usize = 256;
-const BATCH_BYTES: usize = 64 * 1024;
 
 /// A queue that lives in a manager's server, netq's or CPython's. Python's `queue.Queue`, through a proxy.
 ///
@@ -56,110 +50,6 @@ impl QueueProxy {
         self.proxy.set_timeout(timeout);
     }
 
-    /// Puts an item, waiting for as long as the queue is full. Python's `put(item)`.
-    ///
-    /// # Errors
-    /// As for [`Proxy::call`]. After [`Error::Lost`] the item may be in the queue or not; if the hub is netq's, only when
-    /// it was restarted or could not be reached again.
-    pub fn put(&self, item: impl Into<Value>) -> Result<(), Error> {
-        self.put_by("put", &[item.into()], self.waiting(None)).map(drop)
-    }
-
-    /// Puts an item, waiting at most `timeout`. Python's `put(item, timeout=seconds)`.
-    ///
-    /// # Errors
-    /// [`Error::Full`] when the time is over; otherwise as for [`put`](Self::put).
-    pub fn put_timeout(&self, item: impl Into<Value>, timeout: Duration) -> Result<(), Error> {
-        self.put_by("put", &[item.into()], self.waiting(Some(timeout))).map(drop)
-    }
-
-    /// Puts an item if there is room now. Python's `put_nowait(item)`.
-    ///
-    /// # Errors
-    /// [`Error::Full`] if there is none; otherwise as for [`put`](Self::put).
-    pub fn try_put(&self, item: impl Into<Value>) -> Result<(), Error> {
-        self.put_by("put", &[item.into(), false.into()], Await::Prompt).map(drop)
-    }
-
-    /// Puts, once if the hub can see to that, however often the request has to be sent.
-    fn put_by(&self, method: &str, args: &[Value], reply: Await) -> Result<Value, Error> {
-        // What lends understands `once`.
-        if !self.exposes("lend") {
-            return self.ask(&Ask { method, args, kwargs: &[], repeat: self.proxy.repeat(method), reply });
-        }
-        self.proxy.on_line(|line| {
-            let kwargs = &[("once", line.once())];
-            self.proxy.value_of(line, &Ask { method, args, kwargs, repeat: self.proxy.repeat_once(), reply })
-        })
-    }
-
-    /// Puts several items in one exchange, and says how many went in: fewer than given if the queue was full
-    /// for longer than `timeout`, where `None` is for ever. netq's own; CPython's manager has no such method.
-    ///
-    /// What went in is taken out of `items`, and the rest is left there, after an error too.
-    ///
-    /// # Errors
-    /// As for [`put`](Self::put).
-    pub fn put_many(&self, items: &mut Vec<Value>, timeout: Option<Duration>) -> Result<usize, Error> {
-        let started = Instant::now();
-        let mut total = 0;
-        loop {
-            let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
-            let slice = left.map_or(SLICE, |left| left.min(SLICE));
-            let args = [Value::List(mem::take(items))];
-            let put = self.put_by("put_many", &args, self.waiting(Some(slice)));
-            let [Value::List(all)] = args else { return Ok(total) };
-            *items = all;
-            let put = count(put?)?.min(items.len());
-            items.drain(..put);
-            total += put;
-            if items.is_empty() || slice < SLICE {
-                return Ok(total);
-            }
-        }
-    }
-
-    /// Puts all items, waiting for as long as the queue is full, in as few exchanges as it takes: the fast
-    /// way to put many. Returns how many they were.
-    ///
-    /// They travel in batches, by `put_many`; to a server that has none, which is CPython's, each `put` is
-    /// sent without waiting for the replies to those before it.
-    ///
-    /// ```
-    /// # use netq::{BaseManager, SharedQueue};
-    /// # let mut manager = BaseManager::new("127.0.0.1:0", b"secret");
-    /// # manager.register("get_task_queue", SharedQueue::new(0));
-    /// # manager.start()?;
-    /// # let tasks = manager.queue("get_task_queue")?;
-    /// let addresses = (1..=10_000).map(|number| format!("https://example.org/{number}.png"));
-    /// assert_eq!(tasks.put_all(addresses)?, 10_000);
-    /// # Ok::<(), netq::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As for [`put`](Self::put). Which of the last items are in the queue is not known then; those that
-    /// are, are in order.
-    pub fn put_all<T: Into<Value>>(&self, items: impl IntoIterator<Item = T>) -> Result<usize, Error> {
-        let mut items = items.into_iter().map(Into::into);
-        if !self.exposes("put_many") {
-            return self.proxy.pipeline("put", items);
-        }
-        let mut total = 0;
-        loop {
-            let (mut batch, mut bytes) = (Vec::new(), 0);
-            while batch.len() < BATCH_ITEMS && bytes < BATCH_BYTES {
-                let Some(item) = items.next().map(Pickled::from) else { break };
-                bytes += item.len();
-                batch.push(Value::Opaque(item));
-            }
-            if batch.is_empty() {
-                return Ok(total);
-            }
-            total += batch.len();
-            self.put_many(&mut batch, None)?;
-        }
-    }
-
     /// Takes the first item, waiting for as long as there is none. Python's `get()`.
     ///
     /// What has no Rust counterpart, such as an instance of a Python class, comes as [`Value::Opaque`] and
@@ -168,7 +58,7 @@ impl QueueProxy {
     /// # Errors
     /// As for [`Proxy::call`].
     pub fn get(&self) -> Result<Value, Error> {
-        self.get_one(&[], self.waiting(None))
+        self.get_one(self.waiting(None))
     }
 
     /// Takes the first item, waiting at most `timeout`. Python's `get(timeout=seconds)`.
@@ -176,7 +66,7 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Empty`] when the time is over; otherwise as for [`Proxy::call`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<Value, Error> {
-        self.get_one(&[], self.waiting(Some(timeout)))
+        self.get_one(self.waiting(Some(timeout)))
     }
 
     /// Takes the first item if there is one now. Python's `get_nowait()`.
@@ -184,11 +74,11 @@ impl QueueProxy {
     /// # Errors
     /// [`Error::Empty`] if there is none; otherwise as for [`Proxy::call`].
     pub fn try_get(&self) -> Result<Value, Error> {
-        self.get_one(&[false.into()], Await::Prompt)
+        self.get_one(Await::Not)
     }
 
-    fn get_one(&self, args: &[Value], reply: Await) -> Result<Value, Error> {
-        let ask = Ask { method: "get", args, kwargs: &[], repeat: self.proxy.repeat("get"), reply };
+    fn get_one(&self, reply: Await) -> Result<Value, Error> {
+        let ask = Ask { method: "get", args: &[], kwargs: &[], repeat: self.proxy.repeat("get"), reply };
         self.proxy.on_line(|line| {
             let item = self.proxy.value_of(line, &ask)?;
             line.got += 1;
@@ -290,7 +180,7 @@ impl QueueProxy {
 
     /// When the reply of a method is to be expected that waits for so long. Of a queue that is not netq's it is not known
     /// whether its methods have a timeout: `multiprocessing.SimpleQueue` has none.
-    fn waiting(&self, timeout: Option<Duration>) -> Await {
+    pub(super) fn waiting(&self, timeout: Option<Duration>) -> Await {
         match timeout {
             None if !self.exposes("lend") => Await::Open,
             timeout => Await::Timed(timeout),
@@ -338,7 +228,7 @@ pub(super) fn seconds(timeout: Option<Duration>) -> Value {
     timeout.map(|timeout| timeout.as_secs_f64()).into()
 }
 
-fn count(value: Value) -> Result<usize, Error> {
+pub(super) fn count(value: Value) -> Result<usize, Error> {
     match value {
         Value::Int(number) if number >= 0 => Ok(number as usize),
         other => Err(unexpected("a count", &other)),

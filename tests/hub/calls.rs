@@ -279,3 +279,34 @@ fn all_items_of_an_iterator_go_in_in_order() {
     assert_eq!(reading.join().unwrap(), (0..count).map(Value::from).collect::<Vec<_>>());
     assert_eq!(queue.put_all(Vec::<Value>::new()).unwrap(), 0);
 }
+
+#[test]
+fn what_could_not_be_put_is_given_back() {
+    let hub = hub(Options::default());
+    let queue = tasks(&hub);
+    let item = Value::from("kept by its owner");
+    queue.put(&item).unwrap();
+    queue.put_timeout(&item, DEADLINE).unwrap();
+    assert!(matches!(queue.try_put(&item), Err(Error::Full)));
+    assert_eq!([queue.get().unwrap(), queue.get().unwrap()], [item.clone(), item]);
+
+    // The queue holds 2, and is shut down while the third waits.
+    let mut items = 0..1000;
+    let (stopped, some) = thread::scope(|scope| {
+        let putting = scope.spawn(|| queue.put_all(&mut items).unwrap_err());
+        let several = scope.spawn(|| {
+            until("the other waits", || figure(&hub, "get_task_queue", "waiting_putters") == 1);
+            let mut some = vec!["a".into(), "b".into()];
+            assert!(matches!(queue.put_many(&mut some, None), Err(Error::ShutDown)));
+            some
+        });
+        until("both wait", || figure(&hub, "get_task_queue", "waiting_putters") == 2);
+        queue.shutdown(false).unwrap();
+        (putting.join().unwrap(), several.join().unwrap())
+    });
+    assert_eq!(some, ["a".into(), "b".into()]);
+    assert!(matches!(stopped.error, Error::ShutDown));
+    assert_eq!(stopped.put, 2);
+    let rest: Vec<_> = stopped.rest.into_iter().chain(items.map(Value::from)).collect();
+    assert_eq!(rest, (2..1000).map(Value::from).collect::<Vec<_>>());
+}
