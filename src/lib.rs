@@ -47,7 +47,8 @@
 //! | `status` | a page about the server, over HTTP (feature `status`) |
 //! | `cli` | the `netq` command: parse, call, print |
 //!
-//! [`protocol`] has every byte that goes over the wire, and every error; `redis_keys` what is in which key of a Redis.
+//! [`tour`] follows one item through all of it, and says which 2,300 lines are an afternoon's reading. [`protocol`] has
+//! every byte that goes over the wire, and every error; `redis_keys` what is in which key of a Redis.
 //!
 //! # What it will not do
 //!
@@ -80,6 +81,9 @@ pub mod units;
 
 #[doc = include_str!("protocol.md")]
 pub mod protocol {}
+
+#[doc = include_str!("tour.md")]
+pub mod tour {}
 
 #[cfg(feature = "redis")]
 #[doc = include_str!("redis/keys.md")]
