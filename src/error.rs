@@ -61,6 +61,8 @@ pub enum Error {
     },
     /// What was got is not of the type that was expected of it.
     WrongType(WrongType),
+    /// The program asks for what cannot be done, whatever the server is like: its own code is to be mended.
+    Misuse(String),
     /// The manager's server runs already. Python's `ProcessError`.
     AlreadyStarted,
     /// The manager's server does not run.
@@ -120,6 +122,7 @@ impl fmt::Display for Error {
                 write!(f, "the object has no method {method}(), which only a netq hub has")
             }
             Self::WrongType(wrong) => wrong.fmt(f),
+            Self::Misuse(what) => f.write_str(what),
             Self::AlreadyStarted => f.write_str("this manager's server has been started already"),
             Self::NotStarted => f.write_str(
                 "this manager has no server of its own running: to stop another program's there is shutdown_remote()",

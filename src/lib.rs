@@ -29,6 +29,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `memory` | large buffers, and how they are freed |
+//! | `name` | names that Python programs can call |
 //! | `number` | numbers that are given once |
 //! | `threads` | how they are started |
 //! | `units` | times and sizes as people read them |
@@ -62,6 +63,8 @@ mod error;
 mod manager;
 mod memory;
 mod message;
+#[doc(hidden)]
+pub mod name;
 mod number;
 #[cfg(feature = "objects")]
 mod objects;
@@ -100,7 +103,10 @@ pub use proxy::{Delivery, Item, Proxy, PutAllError, QueueProxy, Retry};
 pub use queue::{BoundedQueue, GaveUp, Monitor, Wait};
 #[cfg(feature = "redis")]
 pub use redis::{RedisError, RedisOptions, RedisStore};
-pub use shared::{Answer, DeadLetters, Handover, KINDS, Kind, QueueOptions, Redelivery, Shared, SharedQueue};
+pub use shared::{
+    Answer, DeadLetters, Handover, IntoShared, KINDS, Kind, Methods, QueueOptions, Redelivery, Shared,
+    SharedQueue,
+};
 #[cfg(feature = "status")]
 pub use status::StatusPage;
 #[cfg(feature = "journal")]

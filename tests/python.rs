@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use netq::auth::AuthError;
 use netq::connection::HandshakeError;
 use netq::pickle::{BigInt, Pickled};
-use netq::{BaseManager, Error, QueueProxy, SharedQueue, Value};
+use netq::{BaseManager, Error, Methods, QueueProxy, SharedQueue, Value};
 
 use pythons::{Program, Python};
 
@@ -291,6 +291,25 @@ fn objects_of_well_known_classes_have_the_text_that_python_gives_them() {
             count += 1;
         }
         assert!(count > 3000, "{count}");
+    });
+}
+
+#[test]
+fn closures_are_functions_and_methods_to_cpython_s_clients() {
+    with_each(|python| {
+        let mut hub = BaseManager::new("127.0.0.1:0", KEY.as_bytes());
+        let add = Methods::function(|call| {
+            let ([a, b], []) = call.parameters(["a", "b"], [])?;
+            Ok((call.get::<i64>(a)? + call.get::<i64>(b)?).into())
+        });
+        hub.register("add", add);
+        let methods = [("image", 5), ("page", 20)];
+        let with = |methods: Methods, (kind, rate)| {
+            methods.with(format!("{kind}_rate"), move |_| Ok(i64::into(rate)))
+        };
+        hub.register("limits", methods.into_iter().fold(Methods::new(), with));
+        hub.start().unwrap();
+        python.run("closures.py", &[hub.address(), KEY]);
     });
 }
 

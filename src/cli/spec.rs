@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use netq::KINDS;
+use netq::name::typeid_fault;
 
 use super::failure::Failure;
 
@@ -27,15 +28,6 @@ pub struct RedeliverySpec {
     /// How often an item is delivered again before it is given up.
     pub attempts: Option<u32>,
 }
-
-/// What a Python `BaseManager` has already: a queue of that name would replace it in the clients' class.
-const MANAGER: [&str; 7] = ["address", "connect", "get_server", "join", "register", "shutdown", "start"];
-
-const KEYWORDS: [&str; 35] = [
-    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def",
-    "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is",
-    "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
-];
 
 impl QueueSpec {
     /// Parses `NAME[:MAXSIZE][,OPTION]...`.
@@ -112,18 +104,8 @@ fn parse_options(options: &str) -> Result<(Option<RedeliverySpec>, bool), String
 }
 
 fn name_error(name: &str) -> Option<String> {
-    let mut chars = name.chars();
-    let starts = chars.next().is_some_and(|c| c == '_' || c.is_alphabetic());
-    if !starts || !chars.all(|c| c == '_' || c.is_alphanumeric()) {
-        return Some(format!(
-            "'{name}' cannot be a method's name in Python: use letters, digits and _, and no digit first"
-        ));
-    }
-    if KEYWORDS.contains(&name) {
-        return Some(format!("'{name}' is a keyword of Python: choose another name"));
-    }
-    if MANAGER.contains(&name) {
-        return Some(format!("'{name}' is a method of Python's managers: choose another name"));
+    if let Some(fault) = typeid_fault(name) {
+        return Some(fault);
     }
     if KINDS.iter().any(|kind| kind.typeid == name) {
         return Some(format!("'{name}' is what makes new objects in every hub: choose another name"));

@@ -20,9 +20,10 @@ use std::time::Duration;
 use crate::connection::AuthKey;
 use crate::error::Error;
 use crate::message::{Call, Exception};
+use crate::name::{exposed_fault, typeid_fault};
 use crate::pickle::Value;
 use crate::proxy::{Proxy, QueueProxy, Remote, Retry};
-use crate::shared::Shared;
+use crate::shared::IntoShared;
 
 pub use log::LogLine;
 pub use options::Options;
@@ -56,6 +57,8 @@ pub struct BaseManager {
     options: Options,
     retry: Retry,
     running: Option<Running>,
+    /// What is wrong with what was registered.
+    fault: Option<String>,
 }
 
 /// A server that this manager has started.
@@ -84,6 +87,7 @@ impl BaseManager {
             options: Options::default(),
             retry: Retry::default(),
             running: None,
+            fault: None,
         }
     }
 
@@ -105,8 +109,11 @@ impl BaseManager {
 
     /// Registers one object that all clients share. In Python:
     /// `BaseManager.register(typeid, callable=lambda: object)`.
-    pub fn register(&mut self, typeid: impl Into<String>, object: Arc<dyn Shared>) {
-        self.add(typeid.into(), Registration::Object(object));
+    ///
+    /// A name that Python cannot call, of the object or of one of its methods, and a name that was registered already are
+    /// mistakes, which [`start`](Self::start) and [`get_server`](Self::get_server) report.
+    pub fn register(&mut self, typeid: impl Into<String>, object: impl IntoShared) {
+        self.add(typeid.into(), Registration::Object(object.into_shared()));
     }
 
     /// Registers a function that makes a new object, from the call's arguments, for every client that asks.
@@ -119,31 +126,46 @@ impl BaseManager {
     /// let mut manager = BaseManager::new("127.0.0.1:0", b"secret");
     /// // In Python: m.Queue(maxsize=3)
     /// manager.register_factory("Queue", |call| {
-    ///     let [maxsize] = call.bind(["maxsize"], 0)?;
+    ///     let ([], [maxsize]) = call.parameters([], ["maxsize"])?;
     ///     Ok(SharedQueue::new(call.int(maxsize, 0)?.try_into().unwrap_or(0)))
     /// });
     /// ```
-    pub fn register_factory<F>(&mut self, typeid: impl Into<String>, factory: F)
+    pub fn register_factory<F, S>(&mut self, typeid: impl Into<String>, factory: F)
     where
-        F: Fn(Call<'_>) -> Result<Arc<dyn Shared>, Exception> + Send + Sync + 'static,
+        F: Fn(Call<'_>) -> Result<S, Exception> + Send + Sync + 'static,
+        S: IntoShared,
     {
+        let factory = move |call: Call<'_>| factory(call).map(S::into_shared);
         self.add(typeid.into(), Registration::Factory(Arc::new(factory)));
     }
 
-    /// The last one under a name counts.
     fn add(&mut self, typeid: String, registration: Registration) {
-        match self.registry.binary_search_by(|(known, _)| known.cmp(&typeid)) {
-            Ok(at) => self.registry[at].1 = registration,
-            Err(at) => self.registry.insert(at, (typeid, registration)),
+        let mut fault = typeid_fault(&typeid);
+        if let Registration::Object(object) = &registration {
+            fault = fault.or_else(|| exposed_fault(object.exposed()));
         }
+        match self.registry.binary_search_by(|(known, _)| known.cmp(&typeid)) {
+            Ok(_) => fault = fault.or(Some("there is one already".into())),
+            Err(at) => self.registry.insert(at, (typeid.clone(), registration)),
+        }
+        // The first mistake is the one to mend first.
+        self.fault = self.fault.take().or(fault.map(|fault| format!("cannot register '{typeid}': {fault}")));
+    }
+
+    fn check(&self, fault: Option<&String>) -> Result<(), Error> {
+        let keyless = self.key.as_bytes().is_empty();
+        let keyless = keyless.then(|| "the key is empty: give one that nobody can guess".to_owned());
+        keyless.or_else(|| fault.cloned()).map_or(Ok(()), |fault| Err(Error::Misuse(fault)))
     }
 
     /// Binds the address and returns the server, which listens already and serves once its
     /// [`serve_forever`](Server::serve_forever) is called. Python's `get_server()`.
     ///
     /// # Errors
-    /// [`Error::Bind`] if the address is in use, is not ours, or cannot be resolved.
+    /// [`Error::Bind`] if the address is in use, is not ours, or cannot be resolved; [`Error::Misuse`] if the key is empty,
+    /// or what was registered cannot be.
     pub fn get_server(&self) -> Result<Server, Error> {
+        self.check(self.fault.as_ref())?;
         Server::bind(&self.address, self.key.clone(), self.registry.clone(), self.options.clone())
             .map_err(|source| Error::Bind { address: self.address.clone(), source })
     }
@@ -168,9 +190,9 @@ impl BaseManager {
     /// Checks that a manager answers at the address and holds the same key. Python's `connect()`.
     ///
     /// # Errors
-    /// [`Error::Connect`] if nobody answers, [`Error::Handshake`] if the keys differ.
+    /// [`Error::Connect`] if nobody answers, [`Error::Handshake`] if the keys differ, [`Error::Misuse`] if this one is empty.
     pub fn connect(&self) -> Result<(), Error> {
-        self.remote().dispatch("dummy", &[]).map(drop)
+        self.remote()?.dispatch("dummy", &[]).map(drop)
     }
 
     /// A proxy of the object that the server has, or makes, for `typeid`. In Python: `manager.typeid(*args)`.
@@ -179,7 +201,7 @@ impl BaseManager {
     /// Those of [`connect`](Self::connect); [`Error::RemoteTraceback`] if the server knows no such typeid or
     /// could not make the object.
     pub fn proxy(&self, typeid: &str, args: &[Value]) -> Result<Proxy, Error> {
-        Proxy::create(Arc::new(self.remote()), typeid, args)
+        Proxy::create(Arc::new(self.remote()?), typeid, args)
     }
 
     /// A proxy of a queue. In Python: `manager.get_task_queue()`.
@@ -196,7 +218,7 @@ impl BaseManager {
     /// # Errors
     /// Those of [`connect`](Self::connect); [`Error::RemoteTraceback`] if the server has no such method.
     pub fn dispatch(&self, method: &str) -> Result<Value, Error> {
-        self.remote().dispatch(method, &[])
+        self.remote()?.dispatch(method, &[])
     }
 
     /// Stops the server that [`start`](Self::start) began, and no other. Python's `shutdown()`.
@@ -239,8 +261,9 @@ impl BaseManager {
         self.dispatch("shutdown").map(drop)
     }
 
-    fn remote(&self) -> Remote {
-        Remote::new(self.address.clone(), self.key.clone(), self.retry.clone())
+    fn remote(&self) -> Result<Remote, Error> {
+        self.check(None)?;
+        Ok(Remote::new(self.address.clone(), self.key.clone(), self.retry.clone()))
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::auth::random_bytes;
 use crate::message::{Call, Exception};
+use crate::name::exposed_fault;
 use crate::number::Numbers;
 use crate::pickle::Value;
 use crate::shared::Shared;
@@ -154,6 +155,11 @@ impl Objects {
             }
             Registration::Factory(make) => {
                 let object = make(call)?;
+                if let Some(fault) = exposed_fault(object.exposed()) {
+                    return Err(Exception::runtime_error(format!(
+                        "'{typeid}' made what cannot be called: {fault}"
+                    )));
+                }
                 let number = self.numbers.next();
                 (format!("{typeid}-{number}-{}", self.run), object, false)
             }

@@ -344,7 +344,7 @@ fn server_method(hub: &Hub, _: &mut Vec<String>, caller: &Caller, request: Reque
         match *method {
             "dummy" => answer(Value::None),
             "create" => {
-                let typeid = call.text(0, "typeid")?;
+                let typeid = call.name(0, "typeid")?;
                 answer(hub.objects.create(&typeid, call.skip(1))?)
             }
             "accept_connection" => Ok(Outcome::Accept),
@@ -355,8 +355,8 @@ fn server_method(hub: &Hub, _: &mut Vec<String>, caller: &Caller, request: Reque
             }
             "debug_info" => answer(hub.objects.debug_info().into()),
             "number_of_objects" => answer(hub.objects.count().into()),
-            "incref" => hub.objects.incref(&call.text(0, "ident")?).map(|()| Value::None).and_then(answer),
-            "decref" => hub.objects.decref(&call.text(0, "ident")?).map(|()| Value::None).and_then(answer),
+            "incref" => hub.objects.incref(&call.name(0, "ident")?).map(|()| Value::None).and_then(answer),
+            "decref" => hub.objects.decref(&call.name(0, "ident")?).map(|()| Value::None).and_then(answer),
             "stat" => answer(hub.stat()),
             "shutdown" if hub.options.remote_shutdown => Ok(Outcome::Shutdown),
             "shutdown" => Err(Exception::new(

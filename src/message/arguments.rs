@@ -1,11 +1,45 @@
-//! Arguments that are times, by Python's rules.
+//! Arguments as Rust's types: by what they are, and numbers and times by Python's rules.
 
 use std::time::Duration;
 
 use super::{Argument, Call, Exception};
-use crate::pickle::Value;
+use crate::pickle::{FromValue, Value};
 
 impl Call<'_> {
+    /// An argument as any type that a [`Value`] can be turned into: a Rust scalar, a `Vec` or a map, or a struct that says
+    /// how. One that was not given is Python's `None`, and so an `Option`.
+    ///
+    /// # Errors
+    /// `TypeError` if it is something else; of a struct it names the field.
+    ///
+    /// ```
+    /// use netq::{Answer, Call, Exception};
+    ///
+    /// /// `def fetch(urls, depth=None)`
+    /// fn fetch(call: Call<'_>) -> Result<Answer, Exception> {
+    ///     let ([urls], [depth]) = call.parameters(["urls"], ["depth"])?;
+    ///     let urls: Vec<String> = call.get(urls)?;
+    ///     let depth: Option<u8> = call.get(depth)?;
+    ///     Ok((urls.len() + usize::from(depth.unwrap_or(3))).into())
+    /// }
+    /// ```
+    pub fn get<T: FromValue>(&self, argument: impl Into<Option<Argument>>) -> Result<T, Exception> {
+        let value = match argument.into() {
+            None => Value::None,
+            Some(argument) if T::SCALAR => self.small(argument)?,
+            Some(argument) => self.value(argument)?,
+        };
+        T::from_value(value).map_err(|wrong| Exception::type_error(format!("{}(): {wrong}", self.method())))
+    }
+
+    /// An argument that is a str; `None` if it is Python's, or not given.
+    ///
+    /// # Errors
+    /// `TypeError` if it is something else.
+    pub fn text(&self, argument: impl Into<Option<Argument>>) -> Result<Option<String>, Exception> {
+        self.get(argument)
+    }
+
     /// An argument that is a number, as Python's functions with float parameters take it: a float, an int or a bool;
     /// `None` if it is Python's, or not given.
     ///
@@ -17,7 +51,7 @@ impl Call<'_> {
     ///
     /// /// `def half(x=1.0)`
     /// fn half(call: Call<'_>) -> Result<Answer, Exception> {
-    ///     let [x] = call.bind(["x"], 0)?;
+    ///     let ([], [x]) = call.parameters([], ["x"])?;
     ///     let x = call.float(x)?.unwrap_or(1.0);
     ///     Ok(netq::Value::Float(x / 2.0).into())
     /// }
@@ -48,7 +82,7 @@ impl Call<'_> {
     ///
     /// /// `def wait(timeout=None)`, of an event
     /// fn wait(event: &Monitor<bool>, call: Call<'_>) -> Result<Answer, Exception> {
-    ///     let [timeout] = call.bind(["timeout"], 0)?;
+    ///     let ([], [timeout]) = call.parameters([], ["timeout"])?;
     ///     let time = call.seconds(timeout, "timeout")?.map_or(Wait::forever(), Wait::at_most);
     ///     let there = || !call.caller().is_gone();
     ///     let is_set = event.wait(0, time.while_alive(&there), |set, _| set.then_some(()));
@@ -77,7 +111,7 @@ impl Call<'_> {
     ///
     /// /// `def get(block=True, timeout=None)`
     /// fn get(call: Call<'_>) -> Result<Answer, Exception> {
-    ///     let [block, timeout] = call.bind(["block", "timeout"], 0)?;
+    ///     let ([], [block, timeout]) = call.parameters([], ["block", "timeout"])?;
     ///     let limit = call.limit(block, timeout)?;
     ///     Ok(limit.is_some().into())
     /// }

@@ -112,10 +112,10 @@ pub struct Argument(Span);
 ///
 /// /// `def add(a, b=1)`
 /// fn add(call: Call<'_>) -> Result<Answer, Exception> {
-///     let [a, b] = call.bind(["a", "b"], 1)?;
-///     let a = call.int(a, 0)?;
-///     let b = call.int(b, 1)?;
-///     Ok((a + b).into())
+///     let ([a], [b]) = call.parameters(["a"], ["b"])?;
+///     let a: i64 = call.get(a)?;
+///     let b: Option<i64> = call.get(b)?;
+///     Ok((a + b.unwrap_or(1)).into())
 /// }
 /// ```
 pub struct Call<'a> {
@@ -140,57 +140,71 @@ impl<'a> Call<'a> {
         self.caller
     }
 
-    /// Assigns the arguments to the method's parameters, as Python does: by position, then by name. The
-    /// first `required` parameters must be given; the others are `None` when they are not.
+    /// Assigns the arguments to the method's parameters, as Python does: by position, then by name. The required ones are
+    /// there; each of the optional ones, which come after them, is `None` when it was not given.
     ///
     /// # Errors
     /// Python's `TypeError` for a missing, unexpected or repeated argument.
+    pub fn parameters<const R: usize, const O: usize>(
+        &self,
+        required: [&str; R],
+        optional: [&str; O],
+    ) -> Result<([Argument; R], [Option<Argument>; O]), Exception> {
+        let (mut first, mut then) = ([None; R], [None; O]);
+        self.assign([&required, &optional], [&mut first, &mut then])?;
+        // `assign` has seen to those: for what is missing it returns an error.
+        Ok((first.map(|argument| argument.expect("a required argument")), then))
+    }
+
+    /// As [`parameters`](Self::parameters), with all of them in one array. The first `required` must be given.
+    ///
+    /// # Errors
+    /// As for [`parameters`](Self::parameters).
     pub fn bind<const N: usize>(
         &self,
         names: [&str; N],
         required: usize,
     ) -> Result<[Option<Argument>; N], Exception> {
         let mut bound = [None; N];
-        self.assign(&names, required, &mut bound)?;
+        self.assign(names.split_at(required).into(), bound.split_at_mut(required).into())?;
         Ok(bound)
     }
 
-    /// [`bind`](Self::bind), once in the program and not for each number of parameters.
-    fn assign(
-        &self,
-        names: &[&str],
-        required: usize,
-        bound: &mut [Option<Argument>],
-    ) -> Result<(), Exception> {
-        let method = self.method;
-        if self.args.len() > bound.len() {
-            let (most, given) = (bound.len(), self.args.len());
+    fn assign(&self, names: [&[&str]; 2], bound: [&mut [Option<Argument>]; 2]) -> Result<(), Exception> {
+        let (method, given, [required, optional]) = (self.method, self.args.len(), names);
+        let [first, then] = bound;
+        let most = required.len() + optional.len();
+        if given > most {
             return Err(Exception::type_error(format!(
                 "{method}() takes at most {most} positional arguments but {given} were given"
             )));
         }
-        for (slot, &span) in bound.iter_mut().zip(self.args) {
+        for (slot, &span) in first.iter_mut().chain(then.iter_mut()).zip(self.args) {
             *slot = Some(Argument(span));
         }
         for pair in self.kwargs.chunks_exact(2) {
             let name = self.walker.text(&self.frame, pair[0]).unwrap_or_default();
-            let Some(position) = names.iter().position(|&known| known == name) else {
+            let Some(position) = required.iter().chain(optional).position(|&known| known == name) else {
                 return Err(Exception::type_error(format!(
                     "{method}() got an unexpected keyword argument '{name}'"
                 )));
             };
-            if position < self.args.len() {
+            if position < given {
                 return Err(Exception::type_error(format!(
                     "{method}() got multiple values for argument '{name}'"
                 )));
             }
-            bound[position] = Some(Argument(pair[1]));
+            let slot = match position.checked_sub(required.len()) {
+                None => &mut first[position],
+                Some(position) => &mut then[position],
+            };
+            *slot = Some(Argument(pair[1]));
         }
-        match bound[..required].iter().position(Option::is_none) {
+        match first.iter().position(Option::is_none) {
             None => Ok(()),
             Some(missing) => Err(Exception::type_error(format!(
                 "{method}() missing required argument: '{}'",
-                names[missing]
+                required[missing]
             ))),
         }
     }
@@ -316,8 +330,8 @@ impl<'a> Call<'a> {
         Self { args: self.args.get(count..).unwrap_or_default(), ..self }
     }
 
-    /// A positional argument that must be a str.
-    pub(crate) fn text(&self, position: usize, name: &str) -> Result<String, Exception> {
+    /// A positional argument that must be a short str.
+    pub(crate) fn name(&self, position: usize, name: &str) -> Result<String, Exception> {
         let text = self.args.get(position).and_then(|&span| self.walker.text(&self.frame, span));
         text.filter(|text| text.len() <= MAX_NAME).map(str::to_owned).ok_or_else(|| {
             Exception::type_error(format!("{}() needs a short str as its argument '{name}'", self.method()))

@@ -127,6 +127,11 @@ pub trait FromValue: Sized {
         None
     }
 
+    /// Whether it is never made of a container. Then a large one, which somebody may have sent for nothing but the memory
+    /// that it takes here, need not be built to be refused.
+    #[doc(hidden)]
+    const SCALAR: bool = false;
+
     /// Makes a `Vec` of a list or tuple. (`bytes` are no list of numbers.)
     #[doc(hidden)]
     fn many(value: Value) -> Result<Vec<Self>, WrongType> {
@@ -199,6 +204,8 @@ macro_rules! try_from {
 macro_rules! ints {
     ($($int:ident),*) => {$(
         impl FromValue for $int {
+            const SCALAR: bool = true;
+
             fn from_value(value: Value) -> Result<Self, WrongType> {
                 let number = match &value {
                     Value::Int(number) => $int::try_from(*number).ok(),
@@ -236,6 +243,8 @@ fn big(number: &BigInt) -> Option<Big> {
 ints!(i8, i16, i32, i64, i128, isize, u16, u32, u64, u128, usize);
 
 impl FromValue for u8 {
+    const SCALAR: bool = true;
+
     fn from_value(value: Value) -> Result<Self, WrongType> {
         match value {
             Value::Int(number @ 0..=255) => Ok(number as u8),
@@ -256,6 +265,8 @@ try_from!([] u8);
 macro_rules! scalars {
     ($($type:ty = $name:literal: $($pattern:pat $(if $guard:expr)? => $result:expr),*;)*) => {$(
         impl FromValue for $type {
+            const SCALAR: bool = true;
+
             fn from_value(value: Value) -> Result<Self, WrongType> {
                 match value {
                     $($pattern $(if $guard)? => Ok($result),)*
@@ -285,6 +296,8 @@ impl FromValue for Value {
 }
 
 impl<T: FromValue> FromValue for Option<T> {
+    const SCALAR: bool = T::SCALAR;
+
     fn from_value(value: Value) -> Result<Self, WrongType> {
         match value {
             Value::None => Ok(None),

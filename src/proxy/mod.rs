@@ -43,8 +43,8 @@ use remote::into_error;
 /// # impl Shared for Adder {
 /// #     fn exposed(&self) -> &[&'static str] { &["add"] }
 /// #     fn call(&self, call: Call<'_>) -> Result<Answer, Exception> {
-/// #         let [a, b] = call.bind(["a", "b"], 2)?;
-/// #         Ok((call.int(a, 0)? + call.int(b, 0)?).into())
+/// #         let ([a, b], []) = call.parameters(["a", "b"], [])?;
+/// #         Ok((call.get::<i64>(a)? + call.get::<i64>(b)?).into())
 /// #     }
 /// # }
 /// # let mut manager = BaseManager::new("127.0.0.1:0", b"secret");

@@ -9,11 +9,14 @@ mod in_memory;
 mod kind;
 mod ledger;
 mod lending;
+mod methods;
 mod once;
 mod options;
 mod queue;
 mod redelivery;
 mod tag;
+
+use std::sync::Arc;
 
 use crate::message::{Call, Caller, Exception};
 use crate::pickle::Value;
@@ -30,6 +33,7 @@ pub(crate) mod seam {
 pub use answer::{Answer, Handover};
 pub(crate) use kind::Again;
 pub use kind::{KINDS, Kind};
+pub use methods::Methods;
 pub use options::QueueOptions;
 pub use queue::SharedQueue;
 pub use redelivery::{DeadLetters, Redelivery};
@@ -54,7 +58,7 @@ pub use redelivery::{DeadLetters, Redelivery};
 ///     fn call(&self, call: Call<'_>) -> Result<Answer, Exception> {
 ///         match call.method() {
 ///             "increment" => {
-///                 let [step] = call.bind(["step"], 0)?;
+///                 let ([], [step]) = call.parameters([], ["step"])?;
 ///                 let step = call.int(step, 1)?;
 ///                 Ok((self.0.fetch_add(step, Ordering::Relaxed) + step).into())
 ///             }
@@ -106,5 +110,43 @@ pub trait Shared: Send + Sync {
     /// Figures for `netq stat`, by name.
     fn stats(&self) -> Vec<(&'static str, Value)> {
         Vec::new()
+    }
+}
+
+/// What can be registered: an object, or an `Arc` of one that the program uses too.
+///
+/// ```
+/// use std::sync::Arc;
+/// use netq::{BaseManager, Methods, SharedQueue};
+///
+/// let mut hub = BaseManager::new("127.0.0.1:0", b"secret");
+/// hub.register("get_echo", Methods::new().with("echo", |call| {
+///     let ([what], []) = call.parameters(["what"], [])?;
+///     Ok(call.value(what)?.into())
+/// }));
+/// let tasks = SharedQueue::new(10);
+/// hub.register("get_task_queue", Arc::clone(&tasks));
+/// # drop(tasks);
+/// ```
+pub trait IntoShared {
+    /// The object.
+    fn into_shared(self) -> Arc<dyn Shared>;
+}
+
+impl<T: Shared + 'static> IntoShared for T {
+    fn into_shared(self) -> Arc<dyn Shared> {
+        Arc::new(self)
+    }
+}
+
+impl<T: Shared + 'static> IntoShared for Arc<T> {
+    fn into_shared(self) -> Arc<dyn Shared> {
+        self
+    }
+}
+
+impl IntoShared for Arc<dyn Shared> {
+    fn into_shared(self) -> Arc<dyn Shared> {
+        self
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use netq::{BaseManager, Error, Options, Pickled, QueueProxy, Value};
+use netq::{BaseManager, Error, Options, Pickled, QueueProxy, SharedQueue, Value};
 
 use crate::{DEADLINE, KEY, Raw, figure, hub, tasks, until};
 
@@ -171,7 +171,9 @@ fn a_panic_is_a_traceback_for_the_caller_and_a_line_in_the_log_and_its_connectio
 #[test]
 fn a_factory_that_panics_tells_its_caller_so() {
     let mut hub = BaseManager::new("127.0.0.1:0", KEY);
-    hub.register_factory("Broken", |_| panic!("a factory panics, as this test wants"));
+    hub.register_factory("Broken", |_| -> Result<Arc<SharedQueue>, _> {
+        panic!("a factory panics, as this test wants")
+    });
     hub.start().unwrap();
     let Err(Error::RemoteTraceback(text)) = hub.proxy("Broken", &[]) else { panic!("no traceback") };
     assert!(text.contains("a factory panics, as this test wants"), "{text}");

@@ -9,6 +9,7 @@ mod relay;
 #[path = "../common/redis.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod server;
+mod serving;
 mod stopping;
 #[path = "../common/stores.rs"]
 #[allow(dead_code, reason = "without features nothing runs again")]
