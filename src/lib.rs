@@ -99,7 +99,7 @@ pub use message::{Argument, Call, Caller, Exception, Token};
 #[cfg(feature = "objects")]
 pub use objects::SharedDict;
 pub use pickle::{Pickled, Value};
-pub use proxy::{Delivery, Item, Proxy, PutAllError, QueueProxy, Retry};
+pub use proxy::{Args, Delivery, Item, Proxy, PutAllError, QueueProxy, Retry};
 pub use queue::{BoundedQueue, GaveUp, Monitor, Wait};
 #[cfg(feature = "redis")]
 pub use redis::{RedisError, RedisOptions, RedisStore};

@@ -453,10 +453,19 @@ fn errors_of_cpython_s_queue_are_errors_in_rust() {
             other => panic!("{other:?}"),
         };
         assert!(traceback(small.proxy().call("nope", &[])).contains("nope"));
-        assert!(traceback(small.put_many(&mut vec![], None).map(Value::from)).contains("put_many"));
         assert!(matches!(small.take(), Err(Error::Unsupported { method }) if method == "lend"));
         assert!(traceback(manager.queue("get_nothing").map(|_| Value::None)).contains("get_nothing"));
         assert_eq!(small.get().unwrap(), "the only item".into(), "the connection has outlived these");
+        // It has no methods for batches.
+        let mut items = vec!["first".into(), "second".into(), "third".into()];
+        assert_eq!(small.put_many(&mut items, Some(Duration::from_millis(10))).unwrap(), 1);
+        assert_eq!(items, ["second".into(), "third".into()]);
+        assert_eq!(small.get_many(9, None).unwrap(), ["first".into()]);
+        assert!(matches!(small.get_many(9, Some(Duration::from_millis(10))), Err(Error::Empty)));
+        let large = manager.queue("get_task_queue").unwrap();
+        assert_eq!(large.put_many(&mut items, None).unwrap(), 2);
+        assert!(items.is_empty());
+        assert_eq!(large.get_many(9, None).unwrap(), ["second".into(), "third".into()]);
         if python.version >= (3, 13, 0) {
             small.shutdown(false).unwrap();
             assert!(matches!(small.get(), Err(Error::ShutDown)));
@@ -485,11 +494,18 @@ fn objects_of_cpython_s_server_are_called_made_and_given_back() {
         assert!(matches!(&error, Error::Raised(e) if e.to_string() == "RuntimeError: as asked"), "{error:?}");
         let spare = counter.call_for_proxy("spare", &[]).unwrap();
         assert_eq!(spare.call("add", &[5.into()]).unwrap(), 5.into());
+        let other = counter.call_for_proxy_with("spare", (), &[("total", 40.into())]).unwrap();
+        assert_eq!(other.call("add", (2,)).unwrap(), 42.into());
+        drop(other);
+        assert!(
+            matches!(counter.call("spare", ()), Err(Error::Misuse(what)) if what.contains("call_for_proxy"))
+        );
+        assert!(matches!(counter.call_for_proxy("value", ()), Err(Error::Misuse(_))));
         assert_eq!(counter.call("value", &[]).unwrap(), 7.into());
 
         let count = || manager.dispatch("number_of_objects").unwrap();
         assert_eq!(count(), 2.into(), "the counter and its spare");
-        let queue = QueueProxy::new(manager.proxy("Queue", &[2.into()]).unwrap());
+        let queue = QueueProxy::new(manager.proxy_with("Queue", (), &[("maxsize", 2.into())]).unwrap());
         queue.put(1).unwrap();
         queue.put(2).unwrap();
         assert!(matches!(queue.try_put(3), Err(Error::Full)));

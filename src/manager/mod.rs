@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::message::{Call, Exception};
 use crate::name::{exposed_fault, typeid_fault};
 use crate::pickle::Value;
-use crate::proxy::{Proxy, QueueProxy, Remote, Retry};
+use crate::proxy::{Args, Proxy, QueueProxy, Remote, Retry};
 use crate::shared::IntoShared;
 
 pub use log::LogLine;
@@ -200,8 +200,35 @@ impl BaseManager {
     /// # Errors
     /// Those of [`connect`](Self::connect); [`Error::RemoteTraceback`] if the server knows no such typeid or
     /// could not make the object.
-    pub fn proxy(&self, typeid: &str, args: &[Value]) -> Result<Proxy, Error> {
-        Proxy::create(Arc::new(self.remote()?), typeid, args)
+    pub fn proxy(&self, typeid: &str, args: impl Args) -> Result<Proxy, Error> {
+        self.proxy_with(typeid, args, &[])
+    }
+
+    /// As [`proxy`](Self::proxy), with keyword arguments too. In Python: `manager.typeid(*args, **kwargs)`.
+    ///
+    /// ```
+    /// # use netq::{BaseManager, KINDS, QueueProxy};
+    /// # let mut hub = BaseManager::new("127.0.0.1:0", b"secret");
+    /// # for kind in KINDS {
+    /// #     hub.register_factory(kind.typeid, |call| kind.make(call, None));
+    /// # }
+    /// # hub.start()?;
+    /// // In Python: m.Queue(maxsize=1)
+    /// let queue = QueueProxy::new(hub.proxy_with("Queue", (), &[("maxsize", 1.into())])?);
+    /// queue.put("the only item")?;
+    /// assert!(queue.is_full()?);
+    /// # Ok::<(), netq::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`proxy`](Self::proxy).
+    pub fn proxy_with(
+        &self,
+        typeid: &str,
+        args: impl Args,
+        kwargs: &[(&str, Value)],
+    ) -> Result<Proxy, Error> {
+        Proxy::create(Arc::new(self.remote()?), typeid, args.into_args().as_ref(), kwargs)
     }
 
     /// A proxy of a queue. In Python: `manager.get_task_queue()`.
@@ -209,7 +236,7 @@ impl BaseManager {
     /// # Errors
     /// As for [`proxy`](Self::proxy).
     pub fn queue(&self, typeid: &str) -> Result<QueueProxy, Error> {
-        self.proxy(typeid, &[]).map(QueueProxy::new)
+        self.proxy(typeid, ()).map(QueueProxy::new)
     }
 
     /// Calls one of the server's own methods: `debug_info`, `number_of_objects`, or netq's `stat`. In

@@ -1,5 +1,6 @@
 //! Proxies: objects of another process, whose methods are called over a connection.
 
+mod args;
 mod delivery;
 mod exchange;
 mod line;
@@ -19,6 +20,7 @@ use crate::message::{Reply, Token};
 use crate::pickle::Value;
 use crate::shared::{Again, Kind};
 
+pub use args::Args;
 pub use delivery::Delivery;
 pub use put::{Item, PutAllError};
 pub use queue::QueueProxy;
@@ -50,9 +52,9 @@ use remote::into_error;
 /// # let mut manager = BaseManager::new("127.0.0.1:0", b"secret");
 /// # manager.register("get_adder", Arc::new(Adder));
 /// # manager.start()?;
-/// let adder = manager.proxy("get_adder", &[])?;
-/// assert_eq!(adder.call("add", &[1.into(), 2.into()])?, 3.into());
-/// assert_eq!(adder.call_with("add", &[1.into()], &[("b", 5.into())])?, 6.into());
+/// let adder = manager.proxy("get_adder", ())?;
+/// assert_eq!(adder.call("add", (1, 2))?, 3.into());
+/// assert_eq!(adder.call_with("add", (1,), &[("b", 5.into())])?, 6.into());
 /// # Ok::<(), netq::Error>(())
 /// ```
 pub struct Proxy {
@@ -73,9 +75,13 @@ struct Object {
 }
 
 impl Proxy {
-    pub(crate) fn create(remote: Arc<Remote>, typeid: &str, args: &[Value]) -> Result<Self, Error> {
-        let args: Vec<Value> = [typeid.into()].into_iter().chain(args.iter().cloned()).collect();
-        let created = remote.dispatch("create", &args)?;
+    pub(crate) fn create(
+        remote: Arc<Remote>,
+        typeid: &str,
+        args: &[Value],
+        kwargs: &[(&str, Value)],
+    ) -> Result<Self, Error> {
+        let created = remote.dispatch_with("create", [&[typeid.into()], args], kwargs)?;
         let parts = || {
             let Value::Tuple(parts) = created else { return None };
             let [Value::Str(ident), Value::Tuple(exposed)] = <[Value; 2]>::try_from(parts).ok()? else {
@@ -123,8 +129,9 @@ impl Proxy {
     /// # Errors
     /// [`Error::Empty`], [`Error::Full`], [`Error::ShutDown`] and [`Error::Raised`] for what the method
     /// raises; [`Error::RemoteTraceback`] if the object or the method does not exist; [`Error::Lost`] if the
-    /// connection broke and could not, or must not, be replaced.
-    pub fn call(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
+    /// connection broke and could not, or must not, be replaced; [`Error::Misuse`] if the method returns a proxy, for which
+    /// there is [`call_for_proxy`](Self::call_for_proxy).
+    pub fn call(&self, method: &str, args: impl Args) -> Result<Value, Error> {
         self.call_with(method, args, &[])
     }
 
@@ -132,9 +139,14 @@ impl Proxy {
     ///
     /// # Errors
     /// As for [`call`](Self::call).
-    pub fn call_with(&self, method: &str, args: &[Value], kwargs: &[(&str, Value)]) -> Result<Value, Error> {
+    pub fn call_with(&self, method: &str, args: impl Args, kwargs: &[(&str, Value)]) -> Result<Value, Error> {
+        let reply = self.reply(method, args.into_args().as_ref(), kwargs)?;
+        self.value(method, reply)
+    }
+
+    fn reply(&self, method: &str, args: &[Value], kwargs: &[(&str, Value)]) -> Result<Reply, Error> {
         let ask = Ask { method, args, kwargs, repeat: self.repeat(method), reply: Await::Open };
-        self.on_line(|line| self.value_of(line, &ask))
+        self.on_line(|line| self.exchange(line, &ask))
     }
 
     /// What a call returns.
@@ -150,7 +162,7 @@ impl Proxy {
             Reply::Proxy(_, token) => {
                 // Nobody will use it: give back the reference that comes with it.
                 let _ = self.object.remote.dispatch_quickly("decref", &[token.ident.into()]);
-                Err(Error::Protocol(format!("{method}() returns a proxy: use call_for_proxy")))
+                Err(Error::Misuse(format!("{method}() returns a proxy: use call_for_proxy")))
             }
             other => Err(into_error(other)),
         }
@@ -159,13 +171,24 @@ impl Proxy {
     /// Calls a method whose result stays on the server: one that Python registered with `method_to_typeid`.
     ///
     /// # Errors
-    /// As for [`call`](Self::call); [`Error::Protocol`] if the method returns a value after all.
-    pub fn call_for_proxy(&self, method: &str, args: &[Value]) -> Result<Self, Error> {
-        let ask = Ask { method, args, kwargs: &[], repeat: self.repeat(method), reply: Await::Open };
-        let reply = self.on_line(|line| self.exchange(line, &ask))?;
-        match reply {
+    /// As for [`call`](Self::call); [`Error::Misuse`] if the method returns a value after all.
+    pub fn call_for_proxy(&self, method: &str, args: impl Args) -> Result<Self, Error> {
+        self.call_for_proxy_with(method, args, &[])
+    }
+
+    /// As [`call_for_proxy`](Self::call_for_proxy), with keyword arguments too.
+    ///
+    /// # Errors
+    /// As for [`call_for_proxy`](Self::call_for_proxy).
+    pub fn call_for_proxy_with(
+        &self,
+        method: &str,
+        args: impl Args,
+        kwargs: &[(&str, Value)],
+    ) -> Result<Self, Error> {
+        match self.reply(method, args.into_args().as_ref(), kwargs)? {
             Reply::Proxy(exposed, token) => Ok(Self::new(self.object.remote.clone(), token, exposed)),
-            Reply::Return(_) => Err(Error::Protocol(format!("{method}() returns a value: use call"))),
+            Reply::Return(_) => Err(Error::Misuse(format!("{method}() returns a value: use call"))),
             other => Err(into_error(other)),
         }
     }

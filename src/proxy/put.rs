@@ -149,13 +149,17 @@ impl QueueProxy {
     }
 
     /// Puts several items in one exchange, and says how many went in: fewer than given if the queue was full
-    /// for longer than `timeout`, where `None` is for ever. netq's own; CPython's manager has no such method.
+    /// for longer than `timeout`, where `None` is for ever. netq's own; on a queue of CPython's it puts one after the
+    /// other.
     ///
     /// What went in is taken out of `items`, and the rest is left there, after an error too.
     ///
     /// # Errors
     /// As for [`put`](Self::put).
     pub fn put_many(&self, items: &mut Vec<Value>, timeout: Option<Duration>) -> Result<usize, Error> {
+        if !self.exposes("put_many") {
+            return self.put_one_by_one(items, timeout);
+        }
         let started = Instant::now();
         let mut total = 0;
         loop {
@@ -171,6 +175,24 @@ impl QueueProxy {
             if items.is_empty() || slice < SLICE {
                 return Ok(total);
             }
+        }
+    }
+
+    fn put_one_by_one(&self, items: &mut Vec<Value>, timeout: Option<Duration>) -> Result<usize, Error> {
+        let started = Instant::now();
+        let mut put = 0;
+        let stopped = loop {
+            let Some(item) = items.get(put) else { break Error::Full };
+            let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
+            match self.put_one(item, self.waiting(left)) {
+                Ok(()) => put += 1,
+                Err(error) => break error,
+            }
+        };
+        items.drain(..put);
+        match stopped {
+            Error::Full => Ok(put),
+            error => Err(error),
         }
     }
 

@@ -88,11 +88,14 @@ impl QueueProxy {
 
     /// Waits for one item, at most `timeout` (`None` is for ever), and takes what is there, up to
     /// `max_items`, in one exchange. The hub gives no more at once than 1,024 items or 1 MiB, unless one is
-    /// larger. netq's own; CPython's manager has no such method.
+    /// larger. netq's own; from a queue of CPython's it gets one after the other.
     ///
     /// # Errors
     /// [`Error::Empty`] when the time is over; otherwise as for [`Proxy::call`].
     pub fn get_many(&self, max_items: usize, timeout: Option<Duration>) -> Result<Vec<Value>, Error> {
+        if !self.exposes("get_many") {
+            return self.get_one_by_one(max_items, timeout);
+        }
         let (args, reply) = (&[max_items.into()], Await::Timed(timeout));
         let ask = Ask { method: "get_many", args, kwargs: &[], repeat: Repeat::Always, reply };
         self.proxy.on_line(|line| {
@@ -101,6 +104,20 @@ impl QueueProxy {
             line.got += items.len();
             Ok(items)
         })
+    }
+
+    fn get_one_by_one(&self, max_items: usize, timeout: Option<Duration>) -> Result<Vec<Value>, Error> {
+        if max_items == 0 {
+            return Err(Error::Misuse("get_many() of no items".into()));
+        }
+        let mut items = vec![self.get_one(self.waiting(timeout))?];
+        // An error would take with it what is here already; it comes again.
+        while items.len() < max_items
+            && let Ok(item) = self.try_get()
+        {
+            items.push(item);
+        }
+        Ok(items)
     }
 
     /// How many items are in the queue now. Python's `qsize()`.

@@ -104,29 +104,47 @@ impl Remote {
 
     /// Calls one of the server's own methods, over a connection that serves only that.
     pub(crate) fn dispatch(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
-        self.dispatch_within(CONNECT, method, args)
+        self.dispatch_within(CONNECT, method, [args, &[]], &[])
+    }
+
+    /// As [`dispatch`](Self::dispatch), with keyword arguments too.
+    pub(super) fn dispatch_with(
+        &self,
+        method: &str,
+        args: [&[Value]; 2],
+        kwargs: &[(&str, Value)],
+    ) -> Result<Value, Error> {
+        self.dispatch_within(CONNECT, method, args, kwargs)
     }
 
     /// As [`dispatch`](Self::dispatch), for what is only a courtesy: not worth a long wait.
     pub(super) fn dispatch_quickly(&self, method: &str, args: &[Value]) -> Result<Value, Error> {
-        self.dispatch_within(Duration::from_secs(1), method, args)
+        self.dispatch_within(Duration::from_secs(1), method, [args, &[]], &[])
     }
 
-    fn dispatch_within(&self, patience: Duration, method: &str, args: &[Value]) -> Result<Value, Error> {
+    fn dispatch_within(
+        &self,
+        patience: Duration,
+        method: &str,
+        args: [&[Value]; 2],
+        kwargs: &[(&str, Value)],
+    ) -> Result<Value, Error> {
         let connection = self.connect(patience)?;
         let peer = connection.peer();
         // To make an object may take its time.
         let wait_on = || method == "create" && self.is_alive(peer);
-        dispatch(&mut Line::over(connection), patience, &wait_on, method, args)
+        let request = encode_request(None, method, args, kwargs);
+        dispatch(&mut Line::over(connection), patience, &wait_on, method, &request)
     }
 
     /// Whether the server at the other end of a connection shows a sign of life. One that has no room for another
     /// connection is alive.
     pub(super) fn is_alive(&self, peer: Option<SocketAddr>) -> bool {
         let Some(peer) = peer else { return false };
-        let asked = self
-            .connect_to(&peer.to_string(), CONNECT)
-            .and_then(|connection| dispatch(&mut Line::over(connection), CONNECT, &|| false, "dummy", &[]));
+        let asked = self.connect_to(&peer.to_string(), CONNECT).and_then(|connection| {
+            let request = encode_request(None, "dummy", [&[], &[]], &[]);
+            dispatch(&mut Line::over(connection), CONNECT, &|| false, "dummy", &request)
+        });
         match asked {
             Err(Error::Connect { .. }) => false,
             Err(Error::Handshake { source: HandshakeError::Frame(FrameError::Io(error)), .. })
@@ -142,7 +160,8 @@ impl Remote {
         let left = patience.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
         // Python sends its process's and thread's name; it helps to tell clients apart.
         let name = thread::current().name().unwrap_or("netq").to_owned();
-        let run = dispatch(&mut line, left, &|| false, "accept_connection", &[name.into()])?;
+        let request = encode_request(None, "accept_connection", [&[name.into()], &[]], &[]);
+        let run = dispatch(&mut line, left, &|| false, "accept_connection", &request)?;
         match line.connection {
             Some(connection) => Ok(Accepted { connection, run: String::try_from(run).ok() }),
             None => Err(lost("accept_connection", ErrorKind::NotConnected.into())),
@@ -163,11 +182,10 @@ fn dispatch(
     patience: Duration,
     wait_on: &dyn Fn() -> bool,
     method: &str,
-    args: &[Value],
+    request: &[u8],
 ) -> Result<Value, Error> {
-    let request = encode_request(None, method, [args, &[]], &[]);
     let reply =
-        line.exchange(&request, patience, Some(wait_on)).map_err(|failure| failure.into_error(method))?;
+        line.exchange(request, patience, Some(wait_on)).map_err(|failure| failure.into_error(method))?;
     match reply {
         Reply::Return(value) => Ok(value),
         other => Err(into_error(other)),
@@ -297,7 +315,8 @@ mod tests {
         let moment = Duration::from_millis(30);
         let mut line = Line::over(remote.connect(CONNECT).unwrap());
         let asked = Cell::new(0);
-        let error = dispatch(&mut line, moment, &|| asked.replace(asked.get() + 1) < 2, "stat", &[]);
+        let request = encode_request(None, "stat", [&[], &[]], &[]);
+        let error = dispatch(&mut line, moment, &|| asked.replace(asked.get() + 1) < 2, "stat", &request);
         let error = error.unwrap_err();
         assert!(error.to_string().ends_with("the hub does not answer: is it frozen?"), "{error}");
         assert_eq!(asked.get(), 3);

@@ -312,3 +312,27 @@ fn what_could_not_be_put_is_given_back() {
     let rest: Vec<_> = stopped.rest.into_iter().chain(items.map(Value::from)).collect();
     assert_eq!(rest, (2..1000).map(Value::from).collect::<Vec<_>>());
 }
+
+#[test]
+fn arguments_are_tuples_arrays_slices_and_vecs_and_keywords() {
+    let hub = hub(Options::default());
+    let counter = hub.proxy("get_counter", ()).unwrap();
+    let args = vec![Value::from(1)];
+    assert_eq!(counter.call("increment", ()).unwrap(), 1.into());
+    assert_eq!(counter.call("increment", (1,)).unwrap(), 2.into());
+    assert_eq!(counter.call("increment", [1.into()]).unwrap(), 3.into());
+    assert_eq!(counter.call("increment", &[1.into()]).unwrap(), 4.into());
+    assert_eq!(counter.call("increment", &args).unwrap(), 5.into());
+    assert_eq!(counter.call("increment", &args[..]).unwrap(), 6.into());
+    assert_eq!(counter.call("increment", args).unwrap(), 7.into());
+    let error = counter.call("increment", (1, "two", 3.0)).unwrap_err().to_string();
+    assert!(error.contains("at most 1 positional arguments but 3"), "{error}");
+    let made = QueueProxy::new(hub.proxy_with("Queue", (), &[("maxsize", 1.into())]).unwrap());
+    made.put("one").unwrap();
+    assert!(made.is_full().unwrap());
+    let error = hub.proxy_with("Queue", (1,), &[("maxsize", 1.into())]).unwrap_err().to_string();
+    assert!(error.contains("multiple values for argument 'maxsize'"), "{error}");
+    let error = hub.proxy_with("get_task_queue", (), &[("maxsize", 1.into())]).unwrap_err().to_string();
+    assert!(error.contains("unexpected keyword argument 'maxsize'"), "{error}");
+    assert!(matches!(counter.call_for_proxy("increment", ()), Err(Error::Misuse(_))));
+}

@@ -27,8 +27,10 @@ class Counter:
     def fail(self, text):
         raise RuntimeError(text)
 
-    def spare(self):
-        return Counter()
+    def spare(self, total=0):
+        counter = Counter()
+        counter.add(total)
+        return counter
 
 
 class Manager(SyncManager):
