@@ -3,11 +3,24 @@
 use std::fmt;
 use std::io;
 
-use crate::connection::HandshakeError;
+use crate::connection::{FrameError, HandshakeError};
 use crate::message::Exception;
 use crate::pickle::WrongType;
 
-/// Why a call failed. `Display` says what happened and, where somebody can, what to do.
+/// Why a call failed. `Display` says all that happened and, where somebody can, what to do. The causes are in
+/// the variants, and not in `source()`, or a report that follows it would say everything twice.
+///
+/// ```
+/// use std::time::Duration;
+/// use netq::{BaseManager, Error, Retry};
+///
+/// // Nobody listens there any more.
+/// let address = BaseManager::new("127.0.0.1:0", b"secret").get_server()?.address();
+/// let manager = BaseManager::new(address.to_string(), b"secret");
+/// let error = manager.connect().unwrap_err();
+/// assert!(error.is_disconnect() && !error.is_timeout() && !error.maybe_carried_out());
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -19,7 +32,14 @@ pub enum Error {
     ShutDown,
     /// The method raised another exception.
     Raised(Exception),
-    /// The server could not carry out the request at all. Python's `RemoteError`.
+    /// The server has no such object: it makes none by that name, or has dropped the one that it made. Python's
+    /// `RemoteError`, with a `KeyError` in its text.
+    NoSuchObject(String),
+    /// The object, or the server itself, has no such method. Python's `RemoteError`, with an `AttributeError` in its text.
+    NoSuchMethod(String),
+    /// The method's result cannot be pickled. Python's `RemoteError` too: the server replies `#UNSERIALIZABLE`.
+    Unpicklable(String),
+    /// The server could not carry out the request, for another reason. Python's `RemoteError`.
     RemoteTraceback(String),
     /// Nobody answers at the address.
     Connect {
@@ -42,10 +62,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The connection broke, and whether the call was carried out is not known.
+    /// The connection broke, or no reply came in time.
     Lost {
         /// The method whose reply did not come.
         method: String,
+        /// Whether the request was sent: then it is not known whether it was carried out. If not, it was not.
+        sent: bool,
         /// What the system said.
         source: io::Error,
     },
@@ -94,11 +116,18 @@ impl fmt::Display for Error {
             Self::ShutDown => f.write_str("the queue was shut down"),
             Self::Raised(exception) => write!(f, "{exception}"),
             Self::RemoteTraceback(text) => f.write_str(text.trim_end()),
+            Self::NoSuchObject(what) => write!(f, "the server has no such object: {what}"),
+            Self::NoSuchMethod(what) => write!(f, "there is no such method: {what}"),
+            Self::Unpicklable(text) => {
+                write!(f, "the server cannot pickle the method's result: {}", last_line(text))
+            }
             Self::Connect { address, source } => {
-                write!(
-                    f,
-                    "cannot reach a hub at {address}: {source}: is it running, and reachable from here?"
-                )
+                let hint = match source.kind() {
+                    io::ErrorKind::ConnectionRefused => "is it running?",
+                    io::ErrorKind::TimedOut => "is its machine reachable from here, and the port open?",
+                    _ => "is the address right, and reachable from here?",
+                };
+                write!(f, "cannot reach a hub at {address}: {source}: {hint}")
             }
             Self::Handshake { address, source } => write!(f, "{address}: {source}"),
             Self::Bind { address, source } => {
@@ -110,8 +139,11 @@ impl fmt::Display for Error {
                 };
                 write!(f, "cannot listen on {address}: {source}{hint}")
             }
-            Self::Lost { method, source } => {
+            Self::Lost { method, sent: true, source } => {
                 write!(f, "the connection broke during {method}(), which may have been carried out: {source}")
+            }
+            Self::Lost { method, sent: false, source } => {
+                write!(f, "the connection broke before {method}() was sent: {source}")
             }
             Self::Protocol(what) => write!(f, "not a manager's reply: {what}"),
             Self::Stale => f.write_str(
@@ -131,16 +163,98 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl std::error::Error for Error {}
+
+impl Error {
+    /// Whether the time was over: a queue stayed empty or full, or nobody answered.
+    pub fn is_timeout(&self) -> bool {
         match self {
-            Self::Raised(exception) => Some(exception),
-            Self::Connect { source, .. } | Self::Bind { source, .. } | Self::Lost { source, .. } => {
-                Some(source)
+            Self::Empty | Self::Full => true,
+            Self::Connect { source, .. }
+            | Self::Lost { source, .. }
+            | Self::Handshake { source: HandshakeError::Frame(FrameError::Io(source)), .. } => {
+                matches!(source.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
             }
-            Self::Handshake { source, .. } => Some(source),
-            Self::WrongType(wrong) => Some(wrong),
-            _ => None,
+            _ => false,
+        }
+    }
+
+    /// Whether there is no connection to the server, or not any more, so that a later attempt may succeed. A key that is
+    /// refused stays wrong.
+    pub fn is_disconnect(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Lost { .. } => true,
+            // A server that stops in the middle of a handshake, or has no room.
+            Self::Handshake { source: HandshakeError::Frame(_), .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the call may have been carried out all the same, so that to repeat it may do twice what it does.
+    pub fn maybe_carried_out(&self) -> bool {
+        matches!(self, Self::Lost { sent: true, .. })
+    }
+
+    /// What a server's traceback means that has been asked for `name`, an object or one of its own methods.
+    pub(crate) fn of_traceback(text: String, name: &str) -> Self {
+        let last = last_line(&text);
+        // CPython looks for what it does in place of the method, and so fails a second time.
+        if let Some(line) = text.lines().find(|line| line.contains(" object is not in exposed=")) {
+            return Self::NoSuchMethod(line.trim().to_owned());
+        }
+        let of_netq = last.starts_with("AttributeError: ") && last.contains("no method '");
+        if of_netq || last == format!("AssertionError: '{name}' unrecognized") {
+            return Self::NoSuchMethod(last.to_owned());
+        }
+        match last.starts_with("KeyError: ") && last.contains(&format!("'{name}'")) {
+            true => Self::NoSuchObject(last.to_owned()),
+            false => Self::RemoteTraceback(text),
+        }
+    }
+}
+
+/// What a traceback comes down to: CPython's has many lines, of which the last that is not a frame of dashes
+/// names the exception.
+pub fn last_line(traceback: &str) -> &str {
+    let lines = traceback.lines().map(str::trim);
+    lines
+        .rev()
+        .find(|line| !line.is_empty() && line.contains(|c| c != '-'))
+        .unwrap_or("an error without a text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceback_comes_down_to_its_last_line() {
+        let dashes = "-".repeat(75);
+        let text =
+            format!("\n{dashes}\nTraceback (most recent call last):\n  x\nKeyError: 'tasks'\n{dashes}\n");
+        assert_eq!(last_line(&text), "KeyError: 'tasks'");
+        assert_eq!(last_line("\n---\n"), "an error without a text");
+        assert!(matches!(Error::of_traceback(text.clone(), "tasks"), Error::NoSuchObject(_)));
+        // Some other key, in the code of a factory.
+        assert!(matches!(Error::of_traceback(text, "results"), Error::RemoteTraceback(_)));
+    }
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let source = || io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+        let address = || "h:1".to_owned();
+        for error in [
+            Error::Connect { address: address(), source: source() },
+            Error::Bind { address: address(), source: source() },
+            Error::Handshake { address: address(), source: source().into() },
+            Error::Lost { method: "get".into(), sent: true, source: source() },
+            Error::Raised(Exception::value_error("refused")),
+        ] {
+            let text = error.to_string();
+            assert!(
+                text.matches("refused").count() == 1 && std::error::Error::source(&error).is_none(),
+                "{text}"
+            );
         }
     }
 }

@@ -94,6 +94,8 @@ pub mod redis_keys {}
 
 pub use connection::AuthKey;
 pub use error::Error;
+#[doc(hidden)]
+pub use error::last_line;
 pub use manager::{BaseManager, LogLine, Options, Server, Stopper};
 pub use message::{Argument, Call, Caller, Exception, Token};
 #[cfg(feature = "objects")]

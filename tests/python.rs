@@ -448,13 +448,19 @@ fn errors_of_cpython_s_queue_are_errors_in_rust() {
         let negative = small.proxy().call_with("put", &[1.into()], &[("timeout", (-1).into())]);
         assert_eq!(raised(negative), "ValueError: 'timeout' must be a non-negative number");
         assert!(raised(small.proxy().call("put", &[])).starts_with("TypeError: "));
-        let traceback = |result: Result<Value, Error>| match result {
-            Err(Error::RemoteTraceback(text)) => text,
-            other => panic!("{other:?}"),
-        };
-        assert!(traceback(small.proxy().call("nope", &[])).contains("nope"));
+        let nope = small.proxy().call("nope", ());
+        assert!(matches!(&nope, Err(Error::NoSuchMethod(what)) if what.contains("'nope'")), "{nope:?}");
         assert!(matches!(small.take(), Err(Error::Unsupported { method }) if method == "lend"));
-        assert!(traceback(manager.queue("get_nothing").map(|_| Value::None)).contains("get_nothing"));
+        let nothing = manager.queue("get_nothing");
+        assert!(matches!(&nothing, Err(Error::NoSuchObject(what)) if what.contains("'get_nothing'")));
+        assert!(
+            matches!(manager.dispatch("stat"), Err(Error::NoSuchMethod(what)) if what.contains("'stat'"))
+        );
+        let wrong = manager.proxy_with("Queue", (), &[("size", 1.into())]);
+        assert!(
+            matches!(&wrong, Err(Error::RemoteTraceback(text)) if text.contains("TypeError: ")),
+            "{wrong:?}"
+        );
         assert_eq!(small.get().unwrap(), "the only item".into(), "the connection has outlived these");
         // It has no methods for batches.
         let mut items = vec!["first".into(), "second".into(), "third".into()];
@@ -490,6 +496,9 @@ fn objects_of_cpython_s_server_are_called_made_and_given_back() {
         assert_eq!(counter.call_with("add", &[2.into()], &[("times", 3.into())]).unwrap(), 7.into());
         let echo = counter.call_with("echo", &["option".into()], &[("option", "echo".into())]);
         assert_eq!(echo.unwrap(), ("option", "echo").into());
+        let lock = counter.call("lock", ());
+        assert!(matches!(&lock, Err(Error::Unpicklable(text)) if text.contains("pickle")), "{lock:?}");
+        assert!(lock.unwrap_err().to_string().lines().count() == 1);
         let error = counter.call("fail", &["as asked".into()]).unwrap_err();
         assert!(matches!(&error, Error::Raised(e) if e.to_string() == "RuntimeError: as asked"), "{error:?}");
         let spare = counter.call_for_proxy("spare", &[]).unwrap();

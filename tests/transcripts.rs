@@ -92,7 +92,7 @@ fn netq_s_client_understands_each_recorded_reply_of_cpython_s_server() {
         let manager = BaseManager::new(canned::start(&transcript).to_string(), &transcript.authkey);
         manager.connect().unwrap();
         let error = manager.proxy("get_nothing", &[]).unwrap_err();
-        assert!(matches!(&error, Error::RemoteTraceback(text) if text.contains("get_nothing")), "{error:?}");
+        assert!(matches!(&error, Error::NoSuchObject(text) if text.contains("get_nothing")), "{error:?}");
         assert_eq!(manager.dispatch("number_of_objects").unwrap(), 3.into());
 
         let mut proxies = HashMap::<String, Proxy>::new();
@@ -167,7 +167,7 @@ fn python_name(error: &Error) -> &str {
         Error::Full => "Full",
         Error::ShutDown => "ShutDown",
         Error::Raised(exception) => exception.name(),
-        Error::RemoteTraceback(_) => "RemoteError",
+        Error::RemoteTraceback(_) | Error::NoSuchObject(_) | Error::NoSuchMethod(_) => "RemoteError",
         other => panic!("{other:?}"),
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use netq::{BaseManager, Error, Kind, QueueProxy, Retry};
+use netq::{BaseManager, Error, Kind, QueueProxy, Retry, last_line};
 
 use super::address;
 use super::args::Args;
-use super::failure::{Failure, last_line};
+use super::failure::Failure;
 use super::key::KeyOptions;
 use super::out;
 
@@ -81,7 +81,9 @@ impl Hub {
     /// A proxy of one of its queues.
     pub fn queue(&self, name: &str) -> Result<QueueProxy, Failure> {
         let queue = self.manager.queue(name).map_err(|error| match &error {
-            Error::RemoteTraceback(text) => Failure::failed(unknown_queue(name, text)),
+            Error::NoSuchObject(text) | Error::RemoteTraceback(text) => {
+                Failure::failed(unknown_queue(name, text))
+            }
             _ => Failure::from(error),
         })?;
         no_queue(name, queue.proxy().exposed())?;

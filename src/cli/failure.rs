@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 
-use netq::Error;
 use netq::auth::AuthError;
 use netq::connection::HandshakeError;
+use netq::{Error, last_line};
 
 /// The command failed.
 const FAILED: u8 = 1;
@@ -67,7 +67,7 @@ impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         let hint = match error {
             Error::Empty | Error::Full => return Self::timed_out(error.to_string()),
-            Error::RemoteTraceback(text) => {
+            Error::RemoteTraceback(text) | Error::NoSuchObject(text) | Error::NoSuchMethod(text) => {
                 return Self::failed(format!("the hub says: {}", last_line(text)));
             }
             Error::Connect { address, source } => {
@@ -97,30 +97,9 @@ impl From<Error> for Failure {
     }
 }
 
-/// What a traceback comes down to: CPython's has many lines, of which the last that is not a frame of dashes
-/// names the exception.
-pub fn last_line(traceback: &str) -> &str {
-    let lines = traceback.lines().map(str::trim);
-    lines
-        .rev()
-        .find(|line| !line.is_empty() && line.contains(|c| c != '-'))
-        .unwrap_or("an error without a text")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn traceback_becomes_its_last_line() {
-        let dashes = "-".repeat(75);
-        let text =
-            format!("\n{dashes}\nTraceback (most recent call last):\n  x\nKeyError: 'tasks'\n{dashes}\n");
-        assert_eq!(last_line(&text), "KeyError: 'tasks'");
-        assert_eq!(last_line("\n---\n"), "an error without a text");
-        let failure = Failure::from(Error::RemoteTraceback(text));
-        assert_eq!((failure.code(), failure.message()), (1, "the hub says: KeyError: 'tasks'"));
-    }
 
     #[test]
     fn waiting_in_vain_has_its_own_code() {

@@ -73,7 +73,7 @@ fn report(manager: &BaseManager) -> Result<String, Failure> {
     match manager.dispatch("stat") {
         Ok(figures) => Ok(describe(manager.address(), &figures)),
         // CPython's manager has no such method.
-        Err(Error::RemoteTraceback(_)) => {
+        Err(Error::NoSuchMethod(_)) => {
             let info = manager.dispatch("debug_info")?;
             let header = format!("a manager of CPython's at {}", manager.address());
             Ok(match info.as_str() {

@@ -155,15 +155,23 @@ impl BaseManager {
     fn check(&self, fault: Option<&String>) -> Result<(), Error> {
         let keyless = self.key.as_bytes().is_empty();
         let keyless = keyless.then(|| "the key is empty: give one that nobody can guess".to_owned());
-        keyless.or_else(|| fault.cloned()).map_or(Ok(()), |fault| Err(Error::Misuse(fault)))
+        let is_address = |address: &str| {
+            let parts = address.trim().rsplit_once(':');
+            parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        };
+        let nonsense = self.address.split(',').find(|address| !is_address(address));
+        let nonsense =
+            nonsense.map(|it| format!("'{it}' is no address: give HOST:PORT, such as 127.0.0.1:8001"));
+        let fault = keyless.or(nonsense).or_else(|| fault.cloned());
+        fault.map_or(Ok(()), |fault| Err(Error::Misuse(fault)))
     }
 
     /// Binds the address and returns the server, which listens already and serves once its
     /// [`serve_forever`](Server::serve_forever) is called. Python's `get_server()`.
     ///
     /// # Errors
-    /// [`Error::Bind`] if the address is in use, is not ours, or cannot be resolved; [`Error::Misuse`] if the key is empty,
-    /// or what was registered cannot be.
+    /// [`Error::Bind`] if the address is in use, is not ours, or cannot be resolved; [`Error::Misuse`] if it is none, the key
+    /// is empty, or what was registered cannot be.
     pub fn get_server(&self) -> Result<Server, Error> {
         self.check(self.fault.as_ref())?;
         Server::bind(&self.address, self.key.clone(), self.registry.clone(), self.options.clone())
@@ -190,7 +198,8 @@ impl BaseManager {
     /// Checks that a manager answers at the address and holds the same key. Python's `connect()`.
     ///
     /// # Errors
-    /// [`Error::Connect`] if nobody answers, [`Error::Handshake`] if the keys differ, [`Error::Misuse`] if this one is empty.
+    /// [`Error::Connect`] if nobody answers, [`Error::Handshake`] if the keys differ, [`Error::Misuse`] if the
+    /// key is empty or the address is none.
     pub fn connect(&self) -> Result<(), Error> {
         self.remote()?.dispatch("dummy", &[]).map(drop)
     }
@@ -198,8 +207,8 @@ impl BaseManager {
     /// A proxy of the object that the server has, or makes, for `typeid`. In Python: `manager.typeid(*args)`.
     ///
     /// # Errors
-    /// Those of [`connect`](Self::connect); [`Error::RemoteTraceback`] if the server knows no such typeid or
-    /// could not make the object.
+    /// Those of [`connect`](Self::connect); [`Error::NoSuchObject`] if the server knows no such typeid,
+    /// [`Error::RemoteTraceback`] if it could not make the object.
     pub fn proxy(&self, typeid: &str, args: impl Args) -> Result<Proxy, Error> {
         self.proxy_with(typeid, args, &[])
     }
@@ -243,7 +252,7 @@ impl BaseManager {
     /// Python: `multiprocessing.managers.dispatch(connection, None, method)`.
     ///
     /// # Errors
-    /// Those of [`connect`](Self::connect); [`Error::RemoteTraceback`] if the server has no such method.
+    /// Those of [`connect`](Self::connect); [`Error::NoSuchMethod`] if the server has no such method.
     pub fn dispatch(&self, method: &str) -> Result<Value, Error> {
         self.remote()?.dispatch(method, &[])
     }

@@ -123,8 +123,10 @@ pub enum Reply {
     Return(Value),
     /// `#ERROR`: the exception that the method raised.
     Error(Exception),
-    /// `#TRACEBACK` or `#UNSERIALIZABLE`: the request could not be carried out; a text for people.
+    /// `#TRACEBACK`: the request could not be carried out; a text for people.
     Traceback(String),
+    /// `#UNSERIALIZABLE`: the result could not be pickled; the same.
+    Unserializable(String),
     /// `#PROXY`: the result stays on the server as a new object with these methods.
     Proxy(Vec<String>, Token),
 }
@@ -163,7 +165,8 @@ impl Reply {
             }
             "#TRACEBACK" | "#UNSERIALIZABLE" => {
                 match walker.decode_span(&frame, result).map_err(|error| error.to_string())? {
-                    Value::Str(text) => Ok(Self::Traceback(text)),
+                    Value::Str(text) if kind == "#TRACEBACK" => Ok(Self::Traceback(text)),
+                    Value::Str(text) => Ok(Self::Unserializable(text)),
                     other => Err(format!("{kind} with {} instead of a str", other.type_name())),
                 }
             }

@@ -14,7 +14,7 @@ use crate::message::{Exception, Reply, encode_request};
 use crate::pickle::Value;
 use crate::proxy::Proxy;
 use crate::proxy::line::Line;
-use crate::proxy::remote::{CONNECT, Failure, may_pass};
+use crate::proxy::remote::{CONNECT, Failure};
 
 /// A connection that was used less than this ago is taken to be alive without a look.
 const FRESH: Duration = Duration::from_millis(100);
@@ -39,6 +39,9 @@ pub(super) enum Repeat {
     Never,
     /// By the same run of a hub of netq's, which remembers it.
     SameRun,
+    /// Although it may then happen twice.
+    Twice,
+    /// To no harm.
     Always,
 }
 
@@ -136,6 +139,9 @@ impl Proxy {
                     Some(cause) if call.unsure.is_some() && (back.is_err() || line.run != call.unsure) => {
                         return Err(cause.into_error(ask.method));
                     }
+                    Some(cause @ Failure::NoReply(_)) if ask.repeat == Repeat::Twice && back.is_err() => {
+                        return Err(cause.into_error(ask.method));
+                    }
                     _ => back?,
                 }
             }
@@ -149,7 +155,7 @@ impl Proxy {
                 Err(failure) => failure,
             };
             let harmless = match (&failure, ask.repeat) {
-                (Failure::NotSent(_), _) | (Failure::NoReply(_), Repeat::Always) => true,
+                (Failure::NotSent(_), _) | (Failure::NoReply(_), Repeat::Always | Repeat::Twice) => true,
                 (Failure::NoReply(_), Repeat::SameRun) if line.run.is_some() => {
                     call.unsure = line.run.take();
                     true
@@ -221,7 +227,9 @@ impl Proxy {
                     return Ok(());
                 }
                 // Only a hub that is not there can come back; a wrong key stays wrong.
-                Err(error) if may_pass(&error) && self.may_try_again(call) => line.tell_lost(remote, &error),
+                Err(error) if error.is_disconnect() && self.may_try_again(call) => {
+                    line.tell_lost(remote, &error)
+                }
                 Err(error) => return Err(error),
             }
         }

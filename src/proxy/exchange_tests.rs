@@ -159,3 +159,12 @@ fn the_time_of_a_call_bounds_its_reconnecting_and_patience_may_be_longer_than_an
     assert!(matches!(&error, Error::Lost { .. }), "{error}");
     assert!(begun.elapsed() < GRACE, "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_put_that_may_be_there_twice_is_not_called_undone_when_its_repetition_fails() {
+    let (mut remote, _) = server(|_, _| Does::Closes);
+    remote.retry = Retry { repeat_puts: true, patience: Duration::from_millis(50), ..Retry::default() };
+    let queue = queue(remote, &["put", "get"]);
+    let error = queue.put("item").unwrap_err();
+    assert!(error.maybe_carried_out(), "{error:?}");
+}

@@ -128,7 +128,7 @@ impl Proxy {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::Full`], [`Error::ShutDown`] and [`Error::Raised`] for what the method
-    /// raises; [`Error::RemoteTraceback`] if the object or the method does not exist; [`Error::Lost`] if the
+    /// raises; [`Error::NoSuchObject`] and [`Error::NoSuchMethod`] if there is none; [`Error::Lost`] if the
     /// connection broke and could not, or must not, be replaced; [`Error::Misuse`] if the method returns a proxy, for which
     /// there is [`call_for_proxy`](Self::call_for_proxy).
     pub fn call(&self, method: &str, args: impl Args) -> Result<Value, Error> {
@@ -164,7 +164,7 @@ impl Proxy {
                 let _ = self.object.remote.dispatch_quickly("decref", &[token.ident.into()]);
                 Err(Error::Misuse(format!("{method}() returns a proxy: use call_for_proxy")))
             }
-            other => Err(into_error(other)),
+            other => Err(into_error(other, &self.token().ident)),
         }
     }
 
@@ -189,7 +189,7 @@ impl Proxy {
         match self.reply(method, args.into_args().as_ref(), kwargs)? {
             Reply::Proxy(exposed, token) => Ok(Self::new(self.object.remote.clone(), token, exposed)),
             Reply::Return(_) => Err(Error::Misuse(format!("{method}() returns a value: use call"))),
-            other => Err(into_error(other)),
+            other => Err(into_error(other, &self.token().ident)),
         }
     }
 
@@ -206,14 +206,14 @@ impl Proxy {
         // An object of somebody's own may do anything, whatever its methods are called.
         match Kind::of(&self.object.exposed).map_or(Again::Harm, |kind| kind.again(method)) {
             Again::NoHarm => Repeat::Always,
-            Again::PutTwice if self.object.remote.retry.repeat_puts => Repeat::Always,
+            Again::PutTwice if self.object.remote.retry.repeat_puts => Repeat::Twice,
             Again::PutTwice | Again::Harm => Repeat::Never,
         }
     }
 
     /// When to repeat a put that is numbered.
     fn repeat_once(&self) -> Repeat {
-        if self.object.remote.retry.repeat_puts { Repeat::Always } else { Repeat::SameRun }
+        if self.object.remote.retry.repeat_puts { Repeat::Twice } else { Repeat::SameRun }
     }
 }
 

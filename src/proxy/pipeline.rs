@@ -58,7 +58,7 @@ impl Proxy {
                         under_way.pop_front();
                     }
                     Ok(other) => {
-                        failure = failure.take().or(Some(into_error(other)));
+                        failure = failure.take().or(Some(into_error(other, &self.token().ident)));
                         rest.extend(under_way.pop_front().map(|(_, argument)| argument));
                     }
                     Err(failure) => {

@@ -94,15 +94,11 @@ impl From<PutAllError> for Error {
 
 impl fmt::Display for PutAllError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stopped after {} items", self.put)
+        write!(f, "stopped after {} items: {}", self.put, self.error)
     }
 }
 
-impl std::error::Error for PutAllError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
-}
+impl std::error::Error for PutAllError {}
 
 /// Putting.
 impl QueueProxy {

@@ -71,7 +71,7 @@ impl Remote {
             let result = self.connect_to(self.at(current + tried), left / (count - tried) as u32);
             tried += 1;
             match result {
-                Err(error) if may_pass(&error) && tried < count => {}
+                Err(error) if error.is_disconnect() && tried < count => {}
                 result => {
                     if result.is_ok() {
                         self.current.store(current + tried - 1, Ordering::Relaxed);
@@ -134,7 +134,9 @@ impl Remote {
         // To make an object may take its time.
         let wait_on = || method == "create" && self.is_alive(peer);
         let request = encode_request(None, method, args, kwargs);
-        dispatch(&mut Line::over(connection), patience, &wait_on, method, &request)
+        // What is asked for, in an error: an object, or else the method itself.
+        let name = args[0].first().and_then(Value::as_str).unwrap_or(method);
+        dispatch(&mut Line::over(connection), patience, &wait_on, [method, name], &request)
     }
 
     /// Whether the server at the other end of a connection shows a sign of life. One that has no room for another
@@ -143,7 +145,7 @@ impl Remote {
         let Some(peer) = peer else { return false };
         let asked = self.connect_to(&peer.to_string(), CONNECT).and_then(|connection| {
             let request = encode_request(None, "dummy", [&[], &[]], &[]);
-            dispatch(&mut Line::over(connection), CONNECT, &|| false, "dummy", &request)
+            dispatch(&mut Line::over(connection), CONNECT, &|| false, ["dummy"; 2], &request)
         });
         match asked {
             Err(Error::Connect { .. }) => false,
@@ -161,10 +163,10 @@ impl Remote {
         // Python sends its process's and thread's name; it helps to tell clients apart.
         let name = thread::current().name().unwrap_or("netq").to_owned();
         let request = encode_request(None, "accept_connection", [&[name.into()], &[]], &[]);
-        let run = dispatch(&mut line, left, &|| false, "accept_connection", &request)?;
+        let run = dispatch(&mut line, left, &|| false, ["accept_connection"; 2], &request)?;
         match line.connection {
             Some(connection) => Ok(Accepted { connection, run: String::try_from(run).ok() }),
-            None => Err(lost("accept_connection", ErrorKind::NotConnected.into())),
+            None => Err(lost("accept_connection", true, ErrorKind::NotConnected.into())),
         }
     }
 }
@@ -181,22 +183,23 @@ fn dispatch(
     line: &mut Line,
     patience: Duration,
     wait_on: &dyn Fn() -> bool,
-    method: &str,
+    [method, name]: [&str; 2],
     request: &[u8],
 ) -> Result<Value, Error> {
     let reply =
         line.exchange(request, patience, Some(wait_on)).map_err(|failure| failure.into_error(method))?;
     match reply {
         Reply::Return(value) => Ok(value),
-        other => Err(into_error(other)),
+        other => Err(into_error(other, name)),
     }
 }
 
-/// The error that a reply other than `#RETURN` is.
-pub(super) fn into_error(reply: Reply) -> Error {
+/// The error that a reply other than `#RETURN` is, if `name` is the object that was asked for.
+pub(super) fn into_error(reply: Reply, name: &str) -> Error {
     match reply {
         Reply::Error(exception) => exception.into(),
-        Reply::Traceback(text) => Error::RemoteTraceback(text),
+        Reply::Traceback(text) => Error::of_traceback(text, name),
+        Reply::Unserializable(text) => Error::Unpicklable(text),
         Reply::Return(_) | Reply::Proxy(..) => {
             Error::Protocol("a result of a kind that was not asked for".into())
         }
@@ -221,7 +224,8 @@ impl Failure {
 
     pub(super) fn into_error(self, method: &str) -> Error {
         match self {
-            Self::NotSent(source) | Self::NoReply(source) => lost(method, source),
+            Self::NotSent(source) => lost(method, false, source),
+            Self::NoReply(source) => lost(method, true, source),
             Self::Nonsense(what) => Error::Protocol(what),
         }
     }
@@ -241,8 +245,8 @@ pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-fn lost(method: &str, source: io::Error) -> Error {
-    Error::Lost { method: method.into(), source }
+fn lost(method: &str, sent: bool, source: io::Error) -> Error {
+    Error::Lost { method: method.into(), sent, source }
 }
 
 /// Waits for the reply to a request that was sent.
@@ -258,17 +262,6 @@ pub(super) fn receive(connection: &mut Connection, walker: &mut Walker) -> Resul
             Err(Failure::NoReply(io::Error::new(ErrorKind::UnexpectedEof, "the hub stopped in mid-reply")))
         }
         Err(error) => Err(Failure::Nonsense(error.to_string())),
-    }
-}
-
-/// Whether an attempt to connect may succeed later.
-pub(super) fn may_pass(error: &Error) -> bool {
-    match error {
-        Error::Connect { .. } => true,
-        // A hub that stops in the middle of a handshake.
-        Error::Handshake { source: HandshakeError::Frame(_), .. } => true,
-        Error::Lost { .. } => true,
-        _ => false,
     }
 }
 
@@ -316,7 +309,8 @@ mod tests {
         let mut line = Line::over(remote.connect(CONNECT).unwrap());
         let asked = Cell::new(0);
         let request = encode_request(None, "stat", [&[], &[]], &[]);
-        let error = dispatch(&mut line, moment, &|| asked.replace(asked.get() + 1) < 2, "stat", &request);
+        let error =
+            dispatch(&mut line, moment, &|| asked.replace(asked.get() + 1) < 2, ["stat"; 2], &request);
         let error = error.unwrap_err();
         assert!(error.to_string().ends_with("the hub does not answer: is it frozen?"), "{error}");
         assert_eq!(asked.get(), 3);

@@ -98,11 +98,7 @@ impl fmt::Display for PutManyError {
     }
 }
 
-impl Error for PutManyError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.reason)
-    }
-}
+impl Error for PutManyError {}
 
 /// Why no item was got. Python: `queue.Empty`, `queue.ShutDown`.
 ///

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use netq::{BaseManager, Error, Options, Pickled, QueueProxy, SharedQueue, Value};
+use netq::{BaseManager, Error, Options, Pickled, QueueProxy, Retry, SharedQueue, Value};
 
 use crate::{DEADLINE, KEY, Raw, figure, hub, tasks, until};
 
@@ -132,9 +132,72 @@ fn wrong_arguments_raise_python_s_errors() {
     assert!(error("get", &vec![one.clone(); 9], &[]).starts_with("TypeError: get() takes at most 2"));
     assert!(error("get_many", &[0.into()], &[]).starts_with("ValueError: 'max_items'"));
     assert!(error("put_many", &[one], &[]).starts_with("TypeError: put_many() needs a list"));
-    assert!(error("explode", &[], &[]).starts_with("AttributeError: no method 'explode'"));
-    let error = hub.queue("get_tusk_queue").unwrap_err().to_string();
-    assert!(error.contains("'get_tusk_queue'") && error.contains("get_task_queue"), "{error}");
+}
+
+#[test]
+fn what_is_not_there_is_a_kind_of_error() {
+    let hub = hub(Options::default());
+    let proxy = hub.proxy("get_task_queue", ()).unwrap();
+    let error = proxy.call("explode", ()).unwrap_err();
+    assert!(matches!(&error, Error::NoSuchMethod(what) if what.contains("'explode'")), "{error:?}");
+    assert!(error.to_string().contains("its methods are put, get, "), "{error}");
+    let error = hub.dispatch("explode").unwrap_err();
+    assert!(matches!(&error, Error::NoSuchMethod(what) if what.contains("'explode'")), "{error:?}");
+    let error = hub.queue("get_tusk_queue").unwrap_err();
+    assert!(matches!(&error, Error::NoSuchObject(what) if what.contains("'get_tusk_queue'")), "{error:?}");
+    assert!(error.to_string().contains("this hub serves Queue, get_careful_queue, "), "{error}");
+    // One that was made, and is no more since the hub was started again.
+    let mut first = with_factory("127.0.0.1:0");
+    let mut client = BaseManager::new(first.address(), KEY);
+    client.set_retry(Retry::never());
+    let made = QueueProxy::new(client.proxy("Queue", ()).unwrap());
+    made.put(1).unwrap();
+    first.shutdown().unwrap();
+    let _second = with_factory(first.address());
+    assert!(made.put(2).unwrap_err().is_disconnect());
+    let error = made.put(3).unwrap_err();
+    assert!(matches!(&error, Error::NoSuchObject(what) if what.contains(&made.proxy().token().ident)));
+    assert!(!error.is_disconnect() && !error.is_timeout(), "{error:?}");
+}
+
+fn with_factory(address: &str) -> BaseManager {
+    let mut hub = BaseManager::new(address, KEY);
+    hub.register_factory("Queue", |_| Ok(SharedQueue::new(0)));
+    hub.start().unwrap();
+    hub
+}
+
+#[test]
+fn errors_say_whether_the_time_was_over_the_hub_gone_and_the_call_perhaps_carried_out() {
+    let kinds = |error: Error| (error.is_timeout(), error.is_disconnect(), error.maybe_carried_out());
+    let mut hub = hub(Options::default());
+    let mut client = BaseManager::new(hub.address(), KEY);
+    client.set_retry(Retry::never());
+    let queue = tasks(&client);
+    assert_eq!(kinds(queue.try_get().unwrap_err()), (true, false, false));
+    let mut impatient = queue.clone();
+    impatient.set_timeout(Some(Duration::from_millis(20)));
+    queue.put("not done").unwrap();
+    assert_eq!(kinds(impatient.join().unwrap_err()), (true, true, true));
+    queue.put("full").unwrap();
+    assert_eq!(kinds(queue.try_put("fuller").unwrap_err()), (true, false, false));
+    thread::scope(|scope| {
+        let putting = scope.spawn(|| queue.put("waits"));
+        until("it waits", || figure(&hub, "get_task_queue", "waiting_putters") == 1);
+        hub.shutdown().unwrap();
+        assert_eq!(kinds(putting.join().unwrap().unwrap_err()), (false, true, true));
+    });
+    assert_eq!(kinds(queue.put("nobody is there").unwrap_err()), (false, true, false));
+    let error = client.connect().unwrap_err();
+    assert!(error.to_string().ends_with(": is it running?"), "{error}");
+    assert_eq!(kinds(error), (false, true, false));
+    for address in ["nonsense", "127.0.0.1", ":8001", "127.0.0.1:http", "127.0.0.1:1,nonsense"] {
+        let manager = BaseManager::new(address, KEY);
+        for error in [manager.connect().unwrap_err(), manager.get_server().unwrap_err()] {
+            assert!(error.to_string().contains("is no address: give HOST:PORT"), "{error}");
+            assert!(matches!(error, Error::Misuse(_)));
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 import queue
 import sys
+import threading
 from multiprocessing.managers import SyncManager
 
 
@@ -26,6 +27,9 @@ class Counter:
 
     def fail(self, text):
         raise RuntimeError(text)
+
+    def lock(self):
+        return threading.Lock()
 
     def spare(self, total=0):
         counter = Counter()
