@@ -79,6 +79,7 @@ impl Plan {
             let dead = made.iter().find(|(name, _)| Some(*name) == dead.as_deref()).map(|(_, queue)| queue);
             let redelivery = spec.redelivery.as_ref().map(|redelivery| Redelivery {
                 lease: redelivery.lease,
+                backoff: redelivery.backoff,
                 dead_letters: dead
                     .zip(redelivery.attempts)
                     .map(|(dead, attempts)| DeadLetters { attempts, queue: dead.queue().clone() }),
@@ -123,6 +124,9 @@ impl Plan {
                 facts.push("redeliver".to_owned());
                 facts
                     .extend(redelivery.lease.map(|lease| format!("lease {}", duration(lease.as_secs_f64()))));
+                facts.extend(
+                    redelivery.backoff.map(|backoff| format!("backoff {}", duration(backoff.as_secs_f64()))),
+                );
                 facts.extend(
                     redelivery
                         .attempts
@@ -185,10 +189,10 @@ mod tests {
 
     #[test]
     fn all_is_described() {
-        let plan = plan(&["tasks:10,redeliver,lease=60,attempts=3", "results"], 48 << 20).unwrap();
+        let plan = plan(&["tasks:10,redeliver,lease=60,attempts=3,backoff=10", "results"], 48 << 20).unwrap();
         let factories = KINDS.iter().map(|kind| kind.typeid).collect::<Vec<_>>().join(", ");
         let expected = format!("\
-netq: queue tasks (maxsize 10, memory 16M, redeliver, lease 1 min, given up to tasks_dead after 3 redeliveries)
+netq: queue tasks (maxsize 10, memory 16M, redeliver, lease 1 min, backoff 10 s, given up to tasks_dead after 3 redeliveries)
 netq: queue tasks_dead (any number of items: those that tasks gives up)
 netq: queue results (any number of items, memory 16M)
 netq: factories {factories} (up to 256 objects, memory 64K each)

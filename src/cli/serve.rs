@@ -20,7 +20,7 @@ pub const HELP: &str = concat!(
     "\
 netq serve: serve queues to Python and Rust programs until stopped
 
-usage: netq serve [OPTION]... NAME[:MAXSIZE][,redeliver][,lease=SECONDS][,attempts=N][,memory]...
+usage: netq serve [OPTION]... NAME[:MAXSIZE][,QUEUE-OPTION]...
 
 Serves a queue under each NAME, of at most MAXSIZE items (default 0: any number), and the factories below.
 Stop it with Ctrl-C or `netq shutdown`; what is in the queues then is gone, unless --store keeps it. Prints
@@ -36,6 +36,9 @@ options of a queue, behind its name and a comma:
   lease=SECONDS         with redeliver: an item that is not done after this time goes back too
   attempts=N            with redeliver: an item that would be delivered again for more than the Nth time goes
                         to the queue NAME_dead instead, which is served too and has no bound at all
+  backoff=SECONDS       with redeliver: what failed is not given again at once, but rests, without holding up
+                        the others: 10 seconds with backoff=10, then 20, 40, ..., at most an hour, and up to
+                        a tenth less. Over a restart of the hub nothing rests, unless it is in Redis
   memory                with --store: is not kept there
 
 options:

@@ -1,4 +1,5 @@
-//! `NAME[:MAXSIZE][,redeliver][,lease=SECONDS][,attempts=N][,memory]`: a queue as `netq serve` is told about it.
+//! `NAME[:MAXSIZE][,redeliver][,lease=SECONDS][,attempts=N][,backoff=SECONDS][,memory]`: a queue as `netq serve` is told
+//! about it.
 
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct RedeliverySpec {
     pub lease: Option<Duration>,
     /// How often an item is delivered again before it is given up.
     pub attempts: Option<u32>,
+    /// How long an item rests that has failed for the first time.
+    pub backoff: Option<Duration>,
 }
 
 impl QueueSpec {
@@ -58,8 +61,8 @@ impl QueueSpec {
     }
 }
 
-/// Parses `redeliver,lease=SECONDS,attempts=N,memory`, in any order, of which the second and the third need the first.
-/// Says whether `memory` is there.
+/// Parses `redeliver,lease=SECONDS,attempts=N,backoff=SECONDS,memory`, in any order, of which all but the last need the
+/// first. Says whether `memory` is there.
 fn parse_options(options: &str) -> Result<(Option<RedeliverySpec>, bool), String> {
     let mut spec = RedeliverySpec::default();
     let mut seen: Vec<&str> = Vec::new();
@@ -68,11 +71,12 @@ fn parse_options(options: &str) -> Result<(Option<RedeliverySpec>, bool), String
             option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
         match (name, value) {
             ("redeliver" | "memory", None) => {}
-            ("lease", Some(value)) => {
-                let lease = value.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
-                spec.lease = Some(lease.filter(|lease| !lease.is_zero()).ok_or_else(|| {
-                    format!("'{value}' is not a number of seconds: give more than 0, such as lease=60")
+            ("lease" | "backoff", Some(value)) => {
+                let time = value.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
+                let time = Some(time.filter(|time| !time.is_zero()).ok_or_else(|| {
+                    format!("'{value}' is not a number of seconds: give more than 0, such as {name}=60")
                 })?);
+                if name == "lease" { spec.lease = time } else { spec.backoff = time }
             }
             ("attempts", Some(value)) => {
                 let attempts = value.parse().ok().filter(|&attempts| attempts > 0);
@@ -83,10 +87,13 @@ fn parse_options(options: &str) -> Result<(Option<RedeliverySpec>, bool), String
             ("redeliver" | "memory", Some(_)) => {
                 return Err(format!("'{name}' takes no value: leave it out"));
             }
-            ("lease" | "attempts", None) => return Err(format!("'{name}' needs a value: give {name}=3")),
+            ("lease" | "attempts" | "backoff", None) => {
+                return Err(format!("'{name}' needs a value: give {name}=3"));
+            }
             _ => {
                 return Err(format!(
-                    "unknown option '{option}': there are redeliver, lease=SECONDS, attempts=N and memory"
+                    "unknown option '{option}': there are redeliver, lease=SECONDS, attempts=N, backoff=SECONDS and \
+                     memory"
                 ));
             }
         }
@@ -130,8 +137,14 @@ mod tests {
     fn redelivery_has_options_in_any_order() {
         let redelivery = |text: &str| QueueSpec::parse(text).unwrap().redelivery;
         assert_eq!(redelivery("a:5,redeliver"), Some(RedeliverySpec::default()));
-        let all = RedeliverySpec { lease: Some(Duration::from_millis(1500)), attempts: Some(3) };
-        for text in ["a,redeliver,lease=1.5,attempts=3", "a,attempts=3,lease=1.5,redeliver"] {
+        let all = RedeliverySpec {
+            lease: Some(Duration::from_millis(1500)),
+            attempts: Some(3),
+            backoff: Some(Duration::from_secs(10)),
+        };
+        for text in
+            ["a,redeliver,lease=1.5,attempts=3,backoff=10", "a,backoff=10,attempts=3,lease=1.5,redeliver"]
+        {
             assert_eq!(redelivery(text), Some(all.clone()));
         }
         assert_eq!(redelivery("a,memory"), None);
@@ -166,6 +179,8 @@ mod tests {
             ("tasks,lease=5,attempts=2", "'lease' and 'attempts' is about redelivery"),
             ("tasks,redeliver,lease", "needs a value"),
             ("tasks,redeliver,lease=0", "more than 0"),
+            ("tasks,redeliver,backoff=0", "more than 0, such as backoff=60"),
+            ("tasks,backoff=5", "'backoff' is about redelivery: add redeliver"),
             ("tasks,redeliver,lease=-1", "more than 0"),
             ("tasks,redeliver,lease=nan", "more than 0"),
             ("tasks,redeliver,attempts=0", "at least 1"),

@@ -1,7 +1,7 @@
 -- What became of items that are out.
 --
--- ARGV: the hub's name for this call, the number of this step, what became of them, a time in milliseconds, how many
--- tasks are done beside these, pairs of item and delivery.
+-- ARGV: the hub's name for this call, the number of this step, what became of them, a time in milliseconds (empty: the
+-- queue's own), how many tasks are done beside these, pairs of item and delivery.
 --   done   they are done, wherever they are by now: one whose lease has ended was done all the same
 --   gone   a client of a plain queue has read them; whether they are done it says later
 --   fail   work on them has failed; they rest for that time

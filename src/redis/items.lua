@@ -38,14 +38,20 @@ local function put_back(item)
     ring(q, 'getters', getters, 1)
 end
 
--- Work on an item has failed: it comes back after `rest` milliseconds, or goes to the dead letters.
+-- Work on an item has failed: it comes back after `rest` milliseconds, or if that is nil as the queue has it, or goes
+-- to the dead letters.
 local function failed(item, rest)
     call('HDEL', owner, item)
     if special then call('ZREM', q .. 'lease', item) end
     local tries = call('HINCRBY', q .. 'tries', item, 1)
     special = true
-    local attempts, dead, phase = unpack(call('HMGET', n, 'attempts', 'dead', 'phase'))
+    local attempts, dead, phase, backoff = unpack(call('HMGET', n, 'attempts', 'dead', 'phase', 'backoff'))
     attempts = tonumber(attempts or '')
+    if not rest then
+        -- Twice as long each time, at most an hour, and up to a tenth less: neighbours get different parts of it.
+        rest = math.min(tonumber(backoff or 0) * 2 ^ (tries - 1), 3600000)
+        rest = math.floor(rest - rest / 1280 * ((item % 128 * 37 + (tries - 1) * 11) % 128))
+    end
     -- A queue that was shut down refuses: then the item comes back again.
     if attempts and tries > attempts and not call('HGET', dead .. 'n', 'phase') then
         call('RPUSH', dead .. 'wait', call('HGET', body, item))
@@ -79,7 +85,7 @@ local function expire()
     end
     for i, item in ipairs(late) do
         local delivery, batch = owners[i]:match(' (%d+) (%S+ %d+)$')
-        if tonumber(delivery) == first[batch] then failed(item, 0) else put_back(item) end
+        if tonumber(delivery) == first[batch] then failed(item) else put_back(item) end
     end
 end
 

@@ -11,7 +11,7 @@ use super::resp::{Reply, Strings, digits};
 use super::scripts::{END, LOOK, TAKE, TICK};
 use crate::message::Exception;
 use crate::shared::QueueOptions;
-use crate::shared::seam::{Asked, Stopped, Tag, no_such_delivery};
+use crate::shared::seam::{Asked, LONGEST_BACKOFF, Stopped, Tag, no_such_delivery};
 
 /// Whoever waits looks after this time, for whether his client is still there, and for what a bell did not say.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -44,6 +44,7 @@ pub(super) struct Queue {
     pub redelivers: bool,
     pub lease: Option<Duration>,
     pub attempts: Option<u32>,
+    backoff: Option<Duration>,
     /// Part of its tags, the same for all hubs.
     pub run: AtomicU32,
     pub clients: Mutex<Clients>,
@@ -73,6 +74,7 @@ impl Queue {
             redelivers: redelivery.is_some(),
             lease: redelivery.and_then(|redelivery| redelivery.lease),
             attempts: redelivery.and_then(|redelivery| Some(redelivery.dead_letters.as_ref()?.attempts)),
+            backoff: redelivery.and_then(|redelivery| redelivery.backoff),
             run: AtomicU32::new(0),
             clients: Mutex::default(),
             owed: Mutex::default(),
@@ -123,6 +125,7 @@ impl Queue {
             None => args.add(b""),
         }
         args.add(self.dead.as_bytes());
+        args.number(self.backoff.map_or(0, |backoff| backoff.min(LONGEST_BACKOFF).as_millis() as u64));
         let parts = self.run(TICK, &args, BRIEF)?.list();
         let number = |at: usize| parts.get(at).and_then(Reply::int).unwrap_or(0);
         self.run.store(number(0) as u32, Ordering::Relaxed);
@@ -135,12 +138,15 @@ impl Queue {
         verb: &str,
         items: &[Out],
         more: usize,
-        rest: Duration,
+        rest: Option<Duration>,
         patience: Duration,
     ) -> Result<i64, Trouble> {
         let mut args = Strings::default();
         args.add(verb.as_bytes());
-        args.number((rest.as_millis() as u64).min(1 << 40));
+        match rest {
+            Some(rest) => args.number((rest.as_millis() as u64).min(1 << 40)),
+            None => args.add(b""),
+        }
         args.number(more as u64);
         add_items(&mut args, items);
         Ok(self.run(END, &args, patience)?.int().unwrap_or(0))
@@ -152,7 +158,7 @@ impl Queue {
         caller: u64,
         verb: &str,
         tags: &[Tag],
-        rest: Duration,
+        rest: Option<Duration>,
     ) -> Result<usize, Stopped> {
         let items: Vec<_> = tags.iter().map(|tag| out(tag.item, tag.delivery)).collect();
         let count = self.end(verb, &items, 0, rest, PATIENCE).map_err(|trouble| self.failed(&trouble))?;
@@ -187,7 +193,7 @@ impl Queue {
                 if items.is_empty() {
                     break;
                 }
-                if let Err(trouble) = self.end(verb, &items, 0, Duration::ZERO, BRIEF) {
+                if let Err(trouble) = self.end(verb, &items, 0, None, BRIEF) {
                     self.owe(verb, &items, false);
                     return Err(trouble);
                 }

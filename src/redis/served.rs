@@ -155,30 +155,30 @@ impl Engine for Served {
         if count == 0 {
             return Ok(());
         }
-        let done = queue.end("done", &items, more, Duration::ZERO, PATIENCE);
+        let done = queue.end("done", &items, more, None, PATIENCE);
         let done = done.map_err(|trouble| queue.failed(&trouble))?;
         lock(&queue.clients).forget(caller, &items);
         if done < 0 { Err(Stopped::TooManyDone) } else { Ok(()) }
     }
 
     fn finish(&self, caller: u64, tags: &[Tag]) -> Result<usize, Stopped> {
-        self.0.end_tags(caller, "done", tags, Duration::ZERO)
+        self.0.end_tags(caller, "done", tags, None)
     }
 
-    fn fail(&self, caller: u64, tags: &[Tag], delay: Duration) -> Result<usize, Stopped> {
+    fn fail(&self, caller: u64, tags: &[Tag], delay: Option<Duration>) -> Result<usize, Stopped> {
         self.0.end_tags(caller, "fail", tags, delay)
     }
 
     fn give_back(&self, caller: u64, tags: &[Tag]) -> Result<usize, Stopped> {
-        self.0.end_tags(caller, "back", tags, Duration::ZERO)
+        self.0.end_tags(caller, "back", tags, None)
     }
 
     fn touch(&self, caller: u64, tags: Option<&[Tag]>) -> Result<usize, Stopped> {
         if let Some(tags) = tags {
-            return self.0.end_tags(caller, "touch", tags, Duration::ZERO);
+            return self.0.end_tags(caller, "touch", tags, None);
         }
         let items = lock(&self.0.clients).all(caller);
-        let touched = self.0.end("touch", &items, 0, Duration::ZERO, PATIENCE);
+        let touched = self.0.end("touch", &items, 0, None, PATIENCE);
         touched.map(|count| count as usize).map_err(|trouble| self.0.failed(&trouble))
     }
 

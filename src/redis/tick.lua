@@ -3,7 +3,8 @@
 --
 -- ARGV: the hub; for how long it is taken to be there (milliseconds, 0: it leaves); whether it has just started; the
 -- number for the tags of this queue, if it has none yet; maxsize, the lease in milliseconds (0: none), the number of
--- attempts (empty: any), what the names of the keys of the dead letters' queue begin with.
+-- attempts (empty: any), what the names of the keys of the dead letters' queue begin with, for how long an item rests
+-- that has failed for the first time (milliseconds, 0: not at all).
 -- Returns the number for the tags, and how many items came back.
 local hub, stays, time = ARGV[1], tonumber(ARGV[2]), now()
 call('ZREM', q .. 'hubs', hub)
@@ -38,5 +39,5 @@ end
 expire()
 if stays > 0 then call('ZADD', q .. 'hubs', time + stays, hub) end
 call('HSET', n, 'ticked', time, 'grace', grace,
-    'maxsize', ARGV[5], 'lease', ARGV[6], 'attempts', ARGV[7], 'dead', ARGV[8])
+    'maxsize', ARGV[5], 'lease', ARGV[6], 'attempts', ARGV[7], 'dead', ARGV[8], 'backoff', ARGV[9])
 return {call('HGET', n, 'run'), returned}

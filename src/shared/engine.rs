@@ -98,9 +98,9 @@ pub(crate) trait Engine: Send + Sync {
     /// These items are done, wherever they are. Says how many were not before.
     fn finish(&self, caller: u64, tags: &[Tag]) -> Result<usize, Stopped>;
 
-    /// Work on these items has failed: they rest for `delay`, and then come back, or go to the dead letters. Says how
-    /// many were still out by these deliveries.
-    fn fail(&self, caller: u64, tags: &[Tag], delay: Duration) -> Result<usize, Stopped>;
+    /// Work on these items has failed: they rest for `delay`, by default as the queue has it, and then come back, or go
+    /// to the dead letters. Says how many were still out by these deliveries.
+    fn fail(&self, caller: u64, tags: &[Tag], delay: Option<Duration>) -> Result<usize, Stopped>;
 
     /// These items were not tried, and go back to their places. Says how many were still out by these deliveries.
     fn give_back(&self, caller: u64, tags: &[Tag]) -> Result<usize, Stopped>;

@@ -158,7 +158,7 @@ impl Engine for InMemory {
         Ok(finished)
     }
 
-    fn fail(&self, caller: u64, tags: &[Tag], delay: Duration) -> Result<usize, Stopped> {
+    fn fail(&self, caller: u64, tags: &[Tag], delay: Option<Duration>) -> Result<usize, Stopped> {
         Ok(self.ledger.fail(caller, tags, delay))
     }
 

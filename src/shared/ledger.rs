@@ -1,6 +1,5 @@
 //! The ledger of a queue: who has which item, and has not said that it is done.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,63 +8,17 @@ use std::time::{Duration, Instant};
 use crate::auth::random_bytes;
 use crate::pickle::Pickled;
 use crate::queue::{BoundedQueue, Taken};
+use crate::shared::out::{At, Latest, Out, Outs};
 use crate::shared::tag::Tag;
 use crate::shared::{Handover, Redelivery};
 
 /// A year: the clock does not count up to any number of seconds.
 const LONGEST_REST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// An item that is out of the queue and not finished.
-struct Out {
-    item: Taken<Pickled>,
-    delivery: u64,
-    at: At,
-}
-
-/// Where such an item is.
-enum At {
-    /// At a client.
-    Client {
-        connection: u64,
-        since: Instant,
-        /// Whether the client has surely begun with it: then, if it is not finished, that was an attempt.
-        begun: bool,
-    },
-    /// It has failed, and is not given to anybody before this time.
-    Rest(Instant),
-}
-
-impl At {
-    fn is_at(&self, client: u64) -> bool {
-        matches!(self, Self::Client { connection, .. } if *connection == client)
-    }
-
-    fn rests(&self) -> bool {
-        matches!(self, Self::Rest(_))
-    }
-
-    /// The client's lease begins anew.
-    fn renew(&mut self, now: Instant) {
-        if let Self::Client { since, .. } = self {
-            *since = now;
-        }
-    }
-}
-
-/// What a connection's latest call gave it and it has not finished, the oldest first: what a plain `task_done()`
-/// means. Items of the calls before it are not among these, or the second item would be taken for done by a
-/// worker that has failed with the first.
-struct Latest {
-    connection: u64,
-    items: VecDeque<Tag>,
-    /// The reply with them was written. Before that nobody can have begun.
-    written: bool,
-}
-
 /// All items of one queue that are at clients, or rest.
 pub(super) struct Ledger {
     queue: Arc<BoundedQueue<Pickled>>,
-    state: Mutex<State>,
+    state: Mutex<Outs>,
     /// `None` if the queue delivers again only what was taken with `lend()`.
     policy: Option<Redelivery>,
     /// Whether anything rests, so that those who look at the queue need not lock the ledger for that.
@@ -73,91 +26,6 @@ pub(super) struct Ledger {
     /// Whether anything was ever lent, so that a queue that does not redeliver need not lock the ledger for a `get`.
     lends: AtomicBool,
     run: u32,
-}
-
-#[derive(Default)]
-struct State {
-    /// By the item's number.
-    out: BTreeMap<u64, Out>,
-    /// By the connections' numbers.
-    latest: Vec<Latest>,
-    /// How many deliveries there were: the next one's number.
-    deliveries: u64,
-    /// Nothing comes back by itself before this. With many clients, looking through all that they have for each
-    /// item that somebody asks for would be slow.
-    due: Option<Instant>,
-}
-
-impl State {
-    /// Notes that a connection has begun with the first item that it has not finished.
-    fn begin(&mut self, connection: u64) {
-        let latest = self.latest(connection).filter(|latest| latest.written);
-        let Some(tag) = latest.and_then(|latest| latest.items.front()).copied() else { return };
-        // Its lease may have ended, and then somebody else has begun with it.
-        if let Some(Out { at: At::Client { begun, .. }, .. }) = held(&mut self.out, tag) {
-            *begun = true;
-        }
-    }
-
-    /// Ends this delivery of the item, unless it has ended.
-    fn end(&mut self, tag: Tag) -> Option<Out> {
-        held(&mut self.out, tag)?;
-        self.out.remove(&tag.item)
-    }
-
-    /// The connection has said what became of these: ends those of the deliveries that have not ended.
-    fn end_all(&mut self, connection: u64, tags: &[Tag]) -> Vec<Out> {
-        let mut ended = Vec::new();
-        for &tag in tags {
-            self.settle(connection, tag);
-            ended.extend(self.end(tag));
-        }
-        ended
-    }
-
-    /// The connection has said what became of it: it is not among what a plain `task_done()` means any more.
-    fn settle(&mut self, connection: u64, tag: Tag) {
-        let Some(latest) = self.latest(connection) else { return };
-        // They are in the order of their deliveries.
-        if let Ok(index) = latest.items.binary_search_by_key(&tag.delivery, |known| known.delivery) {
-            latest.items.remove(index);
-        }
-        if latest.items.is_empty() {
-            self.forget(connection);
-        }
-    }
-
-    fn latest(&mut self, connection: u64) -> Option<&mut Latest> {
-        let at = find(&self.latest, connection).ok()?;
-        Some(&mut self.latest[at])
-    }
-
-    fn forget(&mut self, connection: u64) -> Option<Latest> {
-        let at = find(&self.latest, connection).ok()?;
-        Some(self.latest.remove(at))
-    }
-
-    /// Those of the items that are to go back, in the order of their numbers.
-    fn take_out(&mut self, goes: impl Fn(&At) -> bool) -> Vec<Out> {
-        let numbers: Vec<u64> =
-            self.out.iter().filter(|(_, out)| goes(&out.at)).map(|(&number, _)| number).collect();
-        numbers.iter().filter_map(|number| self.out.remove(number)).collect()
-    }
-
-    /// Something comes back by itself then.
-    fn is_due(&mut self, at: Option<Instant>) {
-        self.due = self.due.into_iter().chain(at).min();
-    }
-}
-
-/// Where a connection's is, or where it would be.
-fn find(latest: &[Latest], connection: u64) -> Result<usize, usize> {
-    latest.binary_search_by_key(&connection, |latest| latest.connection)
-}
-
-/// The item, if it is still at a client by this delivery.
-fn held(out: &mut BTreeMap<u64, Out>, tag: Tag) -> Option<&mut Out> {
-    out.get_mut(&tag.item).filter(|out| out.delivery == tag.delivery && !out.at.rests())
 }
 
 impl Ledger {
@@ -185,12 +53,12 @@ impl Ledger {
     /// How many items rest.
     pub(super) fn resting(&self) -> usize {
         match self.rests.load(Ordering::Relaxed) {
-            true => self.lock().out.values().filter(|out| out.at.rests()).count(),
+            true => self.lock().resting(),
             false => 0,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Outs> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -198,24 +66,19 @@ impl Ledger {
     /// must not keep them for longer.
     pub(super) fn lend(self: &Arc<Self>, connection: u64, items: Vec<Taken<Pickled>>) -> (Vec<Tag>, Loan) {
         self.lends.store(true, Ordering::Relaxed);
-        let since = Instant::now();
+        let due = self.next_due();
         let mut state = self.lock();
         // What it skips now it has tried: nobody asks for more before that.
         state.begin(connection);
-        state.is_due(self.lease().and_then(|lease| since.checked_add(lease)));
         let mut tags = Vec::with_capacity(items.len());
         for item in items {
             let delivery = state.deliveries;
             state.deliveries += 1;
-            tags.push(Tag { item: item.number(), delivery, run: self.run });
-            let at = At::Client { connection, since, begun: false };
-            state.out.insert(item.number(), Out { item, delivery, at });
+            let tag = Tag { item: item.number(), delivery, run: self.run };
+            tags.push(tag);
+            state.insert(item, tag, At::Client { connection, begun: false }, due);
         }
-        let latest = Latest { connection, items: tags.iter().copied().collect(), written: false };
-        match find(&state.latest, connection) {
-            Ok(at) => state.latest[at] = latest,
-            Err(at) => state.latest.insert(at, latest),
-        }
+        state.set_latest(Latest { connection, items: tags.iter().copied().collect(), written: false });
         (tags, Loan { ledger: Arc::clone(self), connection, read: false })
     }
 
@@ -266,10 +129,10 @@ impl Ledger {
         tags.iter().filter(|&&tag| self.finish_one(&mut state, connection, tag)).count()
     }
 
-    fn finish_one(&self, state: &mut State, connection: u64, tag: Tag) -> bool {
+    fn finish_one(&self, state: &mut Outs, connection: u64, tag: Tag) -> bool {
         state.settle(connection, tag);
         // With the ledger locked: so nothing is on its way from there to the queue.
-        let Some(out) = state.out.remove(&tag.item) else { return self.queue.remove(tag.item).is_some() };
+        let Some(out) = state.remove(tag.item) else { return self.queue.remove(tag.item).is_some() };
         if out.at.is_at(connection) {
             // It got the item again since, and has now spoken of that delivery too.
             state.settle(connection, Tag { delivery: out.delivery, ..tag });
@@ -278,9 +141,9 @@ impl Ledger {
         true
     }
 
-    /// Work on these items has failed: each counts an attempt, and goes back after `delay`, or to the dead letters.
-    /// Says how many were still out by these deliveries.
-    pub(super) fn fail(&self, connection: u64, tags: &[Tag], delay: Duration) -> usize {
+    /// Work on these items has failed: each counts an attempt, and goes back after `delay`, by default the queue's own,
+    /// or to the dead letters. Says how many were still out by these deliveries.
+    pub(super) fn fail(&self, connection: u64, tags: &[Tag], delay: Option<Duration>) -> usize {
         let mut state = self.lock();
         let ended = state.end_all(connection, tags);
         let count = ended.len();
@@ -296,15 +159,19 @@ impl Ledger {
 
     /// The lease of these items begins anew. Says how many were still out by these deliveries.
     pub(super) fn touch(&self, tags: &[Tag]) -> usize {
-        let (now, mut state) = (Instant::now(), self.lock());
-        tags.iter().filter(|&&tag| held(&mut state.out, tag).map(|out| out.at.renew(now)).is_some()).count()
+        let (due, mut state) = (self.next_due(), self.lock());
+        tags.iter().filter(|&&tag| state.held(tag).is_some() && state.renew(tag, due)).count()
     }
 
     /// The lease of all that a connection has begins anew. Says how many items these are.
     pub(super) fn touch_all(&self, connection: u64) -> usize {
-        let (now, mut state) = (Instant::now(), self.lock());
-        let its = state.out.values_mut().filter(|out| out.at.is_at(connection));
-        its.map(|out| out.at.renew(now)).count()
+        let its = self.lock().at(connection, self.run);
+        self.touch(&its)
+    }
+
+    /// When a lease ends that begins now. It may be longer than any clock runs.
+    fn next_due(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.lease()?)
     }
 
     /// The connection has ended: what it was not done with goes back. Says how many items these were.
@@ -328,51 +195,38 @@ impl Ledger {
         }
         let now = Instant::now();
         let mut state = self.lock();
-        if state.due.is_none_or(|due| due > now) {
-            return;
+        let mut back = Vec::new();
+        while let Some(tag) = state.first_due(now) {
+            // The first that each of these clients has not finished is the one that it hangs with.
+            if let Some(&mut Out { at: At::Client { connection, .. }, .. }) = state.held(tag) {
+                state.begin(connection);
+            }
+            back.extend(state.remove(tag.item));
         }
-        let goes = |at: &At| self.due(at).is_some_and(|due| due <= now);
-        // The first that each of these clients has not finished is the one that it hangs with.
-        let late = state.out.values().filter(|out| goes(&out.at)).filter_map(|out| match out.at {
-            At::Client { connection, .. } => Some(connection),
-            At::Rest(_) => None,
-        });
-        let mut connections: Vec<u64> = late.collect();
-        connections.dedup();
-        connections.into_iter().for_each(|connection| state.begin(connection));
-        let back = state.take_out(goes);
-        state.due = state.out.values().filter_map(|out| self.due(&out.at)).min();
-        self.rests.store(state.out.values().any(|out| out.at.rests()), Ordering::Relaxed);
+        self.note_rests(&state);
         self.take_back(&mut state, back);
-    }
-
-    /// When such an item comes back by itself. A lease may be longer than any clock runs.
-    fn due(&self, at: &At) -> Option<Instant> {
-        match at {
-            At::Client { since, .. } => since.checked_add(self.lease()?),
-            At::Rest(until) => Some(*until),
-        }
     }
 
     /// Nothing rests any longer.
     pub(super) fn wake_all(&self) {
         let mut state = self.lock();
-        let back = state.take_out(At::rests);
-        self.rests.store(false, Ordering::Relaxed);
+        let back = state.take_out(|at| matches!(at, At::Rest));
+        self.note_rests(&state);
         self.take_back(&mut state, back);
     }
 
-    fn take_back(&self, state: &mut State, items: Vec<Out>) {
+    fn take_back(&self, state: &mut Outs, items: Vec<Out>) {
         for out in items {
             match out.at {
-                At::Client { begun: true, .. } => self.failed(state, out, Duration::ZERO),
+                At::Client { begun: true, .. } => self.failed(state, out, None),
                 At::Client { begun: false, .. } => drop(out.item),
-                At::Rest(_) => out.item.fail(),
+                At::Rest => out.item.fail(),
             }
         }
     }
 
-    fn failed(&self, state: &mut State, out: Out, delay: Duration) {
+    /// One that is not told otherwise rests for as long as the queue has it.
+    fn failed(&self, state: &mut Outs, out: Out, delay: Option<Duration>) {
         let Out { mut item, delivery, .. } = out;
         let dead_letters = self.policy.as_ref().and_then(|policy| policy.dead_letters.as_ref());
         if let Some(dead) = dead_letters.filter(|dead| item.attempts() >= dead.attempts) {
@@ -386,26 +240,24 @@ impl Ledger {
                 Err(kept) => item = kept,
             }
         }
+        let usual = || self.policy.as_ref().map(|policy| policy.rest(item.number(), item.attempts()));
+        let delay = delay.or_else(usual).unwrap_or_default();
         if delay.is_zero() {
             return item.fail();
         }
         item.note_failure();
         let until = Instant::now() + delay.min(LONGEST_REST);
-        state.is_due(Some(until));
-        state.out.insert(item.number(), Out { item, delivery, at: At::Rest(until) });
-        self.rests.store(true, Ordering::Relaxed);
+        let tag = Tag { item: item.number(), delivery, run: self.run };
+        state.insert(item, tag, At::Rest, Some(until));
+        self.note_rests(state);
+    }
+
+    fn note_rests(&self, state: &Outs) {
+        self.rests.store(state.resting() > 0, Ordering::Relaxed);
     }
 
     fn written(&self, connection: u64) {
-        let mut state = self.lock();
-        let State { out, latest, .. } = &mut *state;
-        let Ok(at) = find(latest, connection) else { return };
-        latest[at].written = true;
-        for &tag in &latest[at].items {
-            if let Some(out) = held(out, tag) {
-                out.item.lend();
-            }
-        }
+        self.lock().written(connection);
     }
 
     /// The connection has never read what its latest call was to give it: nothing of that was begun.

@@ -20,7 +20,7 @@ fn ledger_of(count: i64, policy: Redelivery) -> (Arc<BoundedQueue<Pickled>>, Arc
 fn dead_letters(attempts: u32) -> (Arc<BoundedQueue<Pickled>>, Redelivery) {
     let dead = BoundedQueue::new(0);
     let dead_letters = Some(DeadLetters { attempts, queue: dead.clone() });
-    (dead, Redelivery { lease: None, dead_letters })
+    (dead, Redelivery { dead_letters, ..Redelivery::default() })
 }
 
 /// Items that were got by a client, who has read the reply.
@@ -91,8 +91,8 @@ fn what_a_client_has_skipped_or_lost_by_its_lease_leaves_nothing_behind() {
         lend(&ledger, 1, take(&queue));
         ledger.expire();
     }
-    let state = ledger.lock();
-    assert_eq!((state.out.len(), state.latest.len(), state.latest[0].items.len()), (0, 1, 1));
+    assert_eq!(ledger.lock().counts(), [0, 1, 0]);
+    assert_eq!(ledger.unfinished(1), 1);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn leases_end_one_after_the_other_and_not_before_their_time() {
         assert!(start.elapsed() >= lease + lease / 4);
     }
     assert_eq!(rest(&queue), "1 2");
-    assert_eq!(ledger.lock().due, None);
+    assert_eq!(ledger.lock().counts()[2], 0);
 }
 
 #[test]
@@ -222,10 +222,7 @@ fn a_tag_whose_delivery_has_ended_gives_nothing_back_and_renews_no_lease() {
     let old = lend(&ledger, 1, take(&queue));
     assert_eq!(ledger.ended(1), 1);
     let new = lend(&ledger, 2, take(&queue));
-    assert_eq!(
-        (ledger.give_back(1, &old), ledger.fail(1, &old, Duration::ZERO), ledger.touch(&old)),
-        (0, 0, 0)
-    );
+    assert_eq!((ledger.give_back(1, &old), ledger.fail(1, &old, None), ledger.touch(&old)), (0, 0, 0));
     assert_eq!((ledger.touch(&new), ledger.give_back(2, &new), ledger.touch(&new)), (1, 1, 0));
     assert_eq!(rest(&queue), "0");
 }
@@ -251,7 +248,7 @@ fn an_item_that_is_given_back_counts_no_attempt_and_one_that_failed_does() {
     for _ in 0..2 {
         assert!(dead.is_empty());
         let tags = lend(&ledger, 1, take(&queue));
-        assert_eq!(ledger.fail(1, &tags, Duration::ZERO), 1);
+        assert_eq!(ledger.fail(1, &tags, None), 1);
     }
     assert_eq!((rest(&queue), rest(&dead), queue.stats().unfinished), (String::new(), "0".into(), 0));
 }
@@ -260,14 +257,14 @@ fn an_item_that_is_given_back_counts_no_attempt_and_one_that_failed_does() {
 fn an_item_that_failed_rests_and_holds_nobody_up() {
     let (queue, ledger) = ledger_of(2, Redelivery::default());
     let tags = lend(&ledger, 1, take(&queue));
-    assert_eq!(ledger.fail(1, &tags, Duration::MAX), 1);
+    assert_eq!(ledger.fail(1, &tags, Some(Duration::MAX)), 1);
     ledger.expire();
     assert_eq!((ledger.resting(), rest(&queue).as_str()), (1, "1"));
     ledger.wake_all();
     assert_eq!((ledger.resting(), queue.len()), (0, 1));
 
     let tags = lend(&ledger, 1, take(&queue));
-    ledger.fail(1, &tags, Duration::from_nanos(1));
+    ledger.fail(1, &tags, Some(Duration::from_nanos(1)));
     ledger.expire();
     assert_eq!((ledger.resting(), rest(&queue).as_str()), (0, "0"), "it has rested");
 }
@@ -276,7 +273,7 @@ fn an_item_that_failed_rests_and_holds_nobody_up() {
 fn an_item_that_rests_can_be_done_after_all() {
     let (queue, ledger) = ledger_of(1, Redelivery::default());
     let tags = lend(&ledger, 1, take(&queue));
-    ledger.fail(1, &tags, Duration::MAX);
+    ledger.fail(1, &tags, Some(Duration::MAX));
     assert_eq!((ledger.finish(1, &tags), ledger.resting()), (1, 0));
     assert_eq!(queue.stats().gets, 1);
 }
@@ -300,10 +297,8 @@ fn a_renewed_lease_begins_anew() {
     let lease = Duration::from_secs(60);
     let (queue, ledger) = ledger_of(2, Redelivery { lease: Some(lease), ..Redelivery::default() });
     let tags = [lend(&ledger, 1, take(&queue)), lend(&ledger, 1, take(&queue))].concat();
-    let aged = Instant::now().checked_sub(lease).unwrap();
-    let at = |since| At::Client { connection: 1, since, begun: false };
-    ledger.lock().out.values_mut().for_each(|out| out.at = at(aged));
-    ledger.lock().due = Some(aged + lease);
+    let aged = Instant::now();
+    tags.iter().for_each(|&tag| assert!(ledger.lock().renew(tag, Some(aged))));
     assert_eq!(ledger.touch(&tags[1..]), 1);
     ledger.expire();
     assert_eq!(rest(&queue), "0");
@@ -318,4 +313,53 @@ fn a_tag_and_a_plain_task_done_go_together() {
     assert_eq!((ledger.done(1, 1), ledger.unfinished(1)), (Some(1), 1), "the second, not the first again");
     assert_eq!(ledger.ended(1), 1);
     assert_eq!(rest(&queue), "2 3");
+}
+
+#[test]
+fn what_failed_rests_as_the_queue_has_it_however_it_failed_unless_its_worker_says_how_long() {
+    let minute = Duration::from_secs(60);
+    let policy = Redelivery { backoff: Some(minute), ..Redelivery::default() };
+    let (queue, ledger) = ledger_of(4, policy);
+    let tags = [(); 3].map(|()| lend(&ledger, 1, take(&queue))[0]);
+    ledger.fail(1, &tags[..1], None);
+    ledger.fail(1, &tags[1..2], Some(Duration::ZERO));
+    assert_eq!(ledger.ended(1), 1, "it dies with the third");
+    ledger.expire();
+    assert_eq!((ledger.resting(), rest(&queue).as_str()), (2, "1 3"));
+    let due = |ledger: &Ledger, after| ledger.lock().first_due(Instant::now() + after).is_some();
+    assert!(!due(&ledger, minute * 8 / 10) && due(&ledger, minute));
+    ledger.wake_all();
+    assert_eq!(queue.take(Wait::not_at_all()).unwrap().attempts(), 1);
+}
+
+#[test]
+fn items_come_back_by_themselves_in_the_order_of_their_times_and_those_that_do_not_are_not_looked_at() {
+    let (queue, ledger) = ledger_of(200, Redelivery::default());
+    let tags: Vec<Tag> = (0..200).map(|_| lend(&ledger, 1, take(&queue))[0]).collect();
+    // Some rest, in a mixed order.
+    let hours = |number: u64| 1 + number % 50;
+    let within = |hours: u64| Duration::from_secs(3600 * hours);
+    for number in (0..100).map(|n| n * 37 % 100) {
+        assert_eq!(ledger.fail(1, &tags[number..=number], Some(within(hours(number as u64)))), 1);
+    }
+    assert_eq!(ledger.lock().counts(), [200, 1, 100]);
+    assert_eq!((ledger.finish(1, &tags[..10]), ledger.lock().counts()), (10, [190, 1, 90]), "done after all");
+    let half = Instant::now() + Duration::from_secs(1800);
+    let due = |after| {
+        let mut state = ledger.lock();
+        let due = std::iter::from_fn(|| {
+            let tag = state.first_due(half + within(after))?;
+            state.remove(tag.item).map(|_| tag.item)
+        });
+        let items: Vec<u64> = due.collect();
+        assert!(items.is_sorted_by_key(|&number| hours(number)), "{items:?}");
+        items
+    };
+    assert_eq!(due(0), [0; 0]);
+    let mut first = due(22);
+    first.sort_unstable();
+    assert_eq!(first, (10..22).chain(50..72).collect::<Vec<u64>>());
+    assert_eq!(due(50).len(), 90 - 34);
+    assert_eq!(ledger.lock().counts(), [100, 1, 0]);
+    assert_eq!(ledger.resting(), 0);
 }

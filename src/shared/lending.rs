@@ -50,7 +50,7 @@ impl SharedQueue {
 
     pub(super) fn task_failed(&self, call: &Call<'_>) -> Result<Answer, Exception> {
         let [tag, delay] = call.bind(["tag", "delay"], 0)?;
-        let delay = call.seconds(delay, "delay")?.unwrap_or_default();
+        let delay = call.seconds(delay, "delay")?;
         let caller = call.caller().id();
         let tags = match self.tags(call, tag)? {
             Some(tags) => tags,

@@ -12,6 +12,7 @@ mod lending;
 mod methods;
 mod once;
 mod options;
+mod out;
 mod queue;
 mod redelivery;
 mod tag;
@@ -27,6 +28,7 @@ pub(crate) mod seam {
     pub(crate) use super::engine::{Asked, Engine, Stopped, Wish};
     pub(crate) use super::lending::no_such_delivery;
     pub(crate) use super::once::{Once, Progress, out_of_order};
+    pub(crate) use super::redelivery::LONGEST_BACKOFF;
     pub(crate) use super::tag::Tag;
 }
 

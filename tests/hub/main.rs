@@ -68,8 +68,8 @@ fn hub(options: Options) -> BaseManager {
     let dead = keeper.queue("get_careful_queue_dead", QueueOptions::default());
     let careful = QueueOptions {
         redelivery: Some(Redelivery {
-            lease: None,
             dead_letters: Some(DeadLetters { attempts: 2, queue: dead.queue().clone() }),
+            ..Redelivery::default()
         }),
         ..QueueOptions::default()
     };

@@ -3,6 +3,7 @@
 //!
 //! A failure prints its seed; `NETQ_SEED=<seed> cargo test --test redelivery` begins with that one.
 
+mod backoff;
 #[path = "../cli/support.rs"]
 #[allow(dead_code, reason = "shared with the tests of the command line")]
 mod cli;
