@@ -11,7 +11,7 @@ use netq::{Error, last_line};
 const FAILED: u8 = 1;
 /// The command line makes no sense.
 const USAGE: u8 = 2;
-/// A queue stayed empty, or full, until the timeout.
+/// A queue stayed empty, full, or undone until the timeout.
 const TIMED_OUT: u8 = 3;
 
 /// Why a command did not succeed.
@@ -33,7 +33,7 @@ impl Failure {
         Self { code: USAGE, message: message.into() }
     }
 
-    /// A queue stayed empty or full.
+    /// A queue stayed empty, full, or undone.
     pub fn timed_out(message: impl Into<String>) -> Self {
         Self { code: TIMED_OUT, message: message.into() }
     }

@@ -228,12 +228,12 @@ fn count(number: f64) -> String {
     }
 }
 
-fn get<'v>(dict: &'v Value, name: &str) -> Option<&'v Value> {
+pub(super) fn get<'v>(dict: &'v Value, name: &str) -> Option<&'v Value> {
     let Value::Dict(entries) = dict else { return None };
     entries.iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value)
 }
 
-fn number(dict: &Value, name: &str) -> Option<f64> {
+pub(super) fn number(dict: &Value, name: &str) -> Option<f64> {
     match get(dict, name)? {
         Value::Int(number) => Some(*number as f64),
         Value::Float(number) => Some(*number),

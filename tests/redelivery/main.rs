@@ -9,6 +9,8 @@ mod backoff;
 mod cli;
 mod clients;
 #[cfg(unix)]
+mod drain;
+#[cfg(unix)]
 mod leases;
 mod python_workers;
 #[path = "../common/pythons.rs"]
